@@ -1,0 +1,3 @@
+"""Watling: real-time city data from the device to the report."""
+
+__version__ = "0.1.0"
