@@ -111,12 +111,12 @@ class Contract:
 
 # Columns every stream's table carries after the contract's own, with field ids no contract may use.
 PROVENANCE: tuple[Field, ...] = (
-    Field("_kafka_generation", 1001, "int", required=True, description="Generation of the topic: 0, then 1 more for each time it was made again and accepted"),
-    Field("_kafka_partition", 1002, "int", required=True, description="Kafka partition the record was read from"),
-    Field("_kafka_offset", 1003, "long", required=True, description="Kafka offset of the record"),
-    Field("_ingested_at", 1004, "timestamp", required=True, description="The Kafka record's timestamp"),
-    Field("_replay_id", 1005, "string", description="Set on rows that quarantine replay landed"),
+    Field("_kafka_generation", 901, "int", required=True, description="Generation of the topic: 0, then 1 more for each time it was made again and accepted"),
+    Field("_kafka_partition", 902, "int", required=True, description="Kafka partition the record was read from"),
+    Field("_kafka_offset", 903, "long", required=True, description="Kafka offset of the record"),
+    Field("_ingested_at", 904, "timestamp", required=True, description="The Kafka record's timestamp"),
+    Field("_replay_id", 905, "string", description="Set on rows that quarantine replay landed"),
 )
 """Where each row came from; what makes the lake auditable."""
 
-FIRST_RESERVED_FIELD_ID = 1000
+FIRST_RESERVED_FIELD_ID = 900  # contracts use 1 to 899; partition fields begin at 1000
