@@ -1,0 +1,57 @@
+"""Receives the settings; gives a PyIceberg catalog, SQLite and a folder by default, any other by configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError
+
+from watling.config import Settings
+from watling.lake.errors import LakeUnreachable
+
+SQLITE_BUSY_S = 30
+
+
+def lake_dir(settings: Settings) -> Path:
+    """The local profile's folder of tables and objects."""
+    return settings.home.resolve() / "lake"
+
+
+def uses_local_lake(settings: Settings) -> bool:
+    """True when no catalog is configured: SQLite and a folder under the home."""
+    return not settings.lake.catalog
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalog of the lake, with the namespace made if it is missing. Safe to use from several threads.
+
+    Raises:
+        LakeUnreachable: the catalog or its database does not answer.
+    """
+    try:
+        if uses_local_lake(settings):
+            folder = lake_dir(settings)
+            folder.mkdir(parents=True, exist_ok=True)
+            database = folder / "catalog.db"
+            connection = sqlite3.connect(database, timeout=SQLITE_BUSY_S)
+            connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
+            connection.close()
+            catalog = load_catalog(
+                settings.lake.catalog_name,
+                type="sql",
+                uri=f"sqlite:///{database}?timeout={SQLITE_BUSY_S}",
+                warehouse=settings.lake.warehouse or str(folder),
+            )
+        else:
+            catalog = load_catalog(settings.lake.catalog_name, **settings.lake.catalog)
+        with contextlib.suppress(NamespaceAlreadyExistsError):
+            catalog.create_namespace(settings.lake.namespace)
+        return catalog
+    except Exception as error:
+        raise LakeUnreachable(
+            f"the lake's catalog does not answer: {type(error).__name__}: {error}. "
+            "Check `lake.catalog` in `watling config show`, and that the disk or service is there."
+        ) from error

@@ -1,0 +1,334 @@
+"""Receives batches of written data files and rejected rows; gives committed snapshots. The one piece of code that commits.
+
+Order of a batch: data files (already written), then quarantine, then the stream's table. A restart reads the stream's
+next offset and what quarantine holds at or above it, so a death between the two loses and doubles nothing. Every
+commit asserts its base snapshot; on conflict the newest claim wins and everything else is rebuilt on top.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ServerError,
+    ServiceUnavailableError,
+)
+from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from sqlalchemy.exc import OperationalError
+
+from watling.config import Settings
+from watling.contracts.model import Contract, Reason
+from watling.lake.errors import FencedError, LakeUnreachable, StaleBatch, StateConflict
+from watling.lake.state import (
+    COMMIT_ID,
+    STATE,
+    PartitionDelta,
+    StreamState,
+    ancestors,
+    dump_state,
+    newest_value,
+    read_state,
+    summary_value,
+)
+from watling.lake.tables import ensure_quarantine_table, ensure_stream_table
+from watling.lake.write import write_rows
+from watling.ops.failpoints import failpoint
+
+log = logging.getLogger(__name__)
+
+CLAIMS = "watling.claims"
+BACKOFF_FIRST_S, BACKOFF_LAST_S = 0.05, 5.0
+TRANSIENT = (
+    CommitFailedException,
+    CommitStateUnknownException,
+    ServiceUnavailableError,
+    ServerError,
+    OperationalError,
+    OSError,
+)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one stream wants committed: `deltas` settle offsets, `files` hold the landed rows, `rejected` the others.
+
+    `rejected` has quarantine's columns without `quarantined_at` and `released_at`. `created` is `time.monotonic()`.
+    """
+
+    stream: str
+    generation: int
+    deltas: dict[int, PartitionDelta]
+    files: list[DataFile] = field(default_factory=list)
+    rejected: pa.Table | None = None
+    created: float = field(default_factory=time.monotonic)
+    commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Offsets at or above a partition's next offset that quarantine already holds, sorted, with their reasons."""
+
+    offsets: np.ndarray
+    duplicate: np.ndarray
+
+
+@dataclass(slots=True)
+class _Owned:
+    table: Table
+    epoch: int
+
+
+Build = Callable[[Table], tuple[list[DataFile], dict[str, str]] | None]
+
+
+class Committer:
+    """Owns streams for one process and commits their batches, one call at a time.
+
+    `writer` names this process to whoever is fenced by it. `stop` ends the waiting for a catalog that is away.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings, writer: str, stop: threading.Event) -> None:
+        self.catalog = catalog
+        self.settings = settings
+        self.writer = writer
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._owned: dict[str, _Owned] = {}
+        self._quarantine = ensure_quarantine_table(catalog, settings)
+
+    def claim(self, contract: Contract) -> StreamState:
+        """Become the stream's one writer: a commit without rows to its table, then to quarantine.
+
+        Only after both may the next offset be read: what the last owner still wrote before stands below it.
+        """
+        stream = contract.name
+        with self._lock:
+            table = ensure_stream_table(self.catalog, self.settings, contract)
+            epoch = 0
+
+            def claim_stream(table: Table) -> tuple[list[DataFile], dict[str, str]]:
+                nonlocal epoch
+                state = read_state(table)
+                epoch = max(state.epoch, read_claims(self._quarantine).get(stream, (0, ""))[0]) + 1
+                return [], {STATE: dump_state(replace(state, epoch=epoch, writer=self.writer))}
+
+            def claim_quarantine(quarantine: Table) -> tuple[list[DataFile], dict[str, str]]:
+                claims = read_claims(quarantine)
+                self._refuse_newer(stream, claims, epoch)
+                return [], {CLAIMS: json.dumps({**claims, stream: (epoch, self.writer)})}
+
+            self._quarantine.refresh()
+            self._attempt(table, claim_stream, uuid.uuid4().hex)
+            self._attempt(self._quarantine, claim_quarantine, uuid.uuid4().hex)
+            table.refresh()
+            state = read_state(table)
+            self._check_owner(stream, state, epoch)
+            self._owned[stream] = _Owned(table, epoch)
+            return state
+
+    def table(self, stream: str) -> Table:
+        """The claimed stream's table, as of this committer's last commit or refresh."""
+        return self._owned[stream].table
+
+    def state(self, stream: str) -> StreamState:
+        """The stream's state as of this committer's last commit or refresh."""
+        return read_state(self._owned[stream].table)
+
+    def settled(self, stream: str) -> dict[int, Settled]:
+        """By partition, what quarantine holds at or above the next offset of the current generation."""
+        state = self.state(stream)
+        nexts = {p: s.next for g, p, s in state.each() if g == state.generation}
+        if not nexts:
+            return {}
+        rows = self._quarantine.scan(
+            row_filter=And(
+                EqualTo("stream", stream),
+                And(
+                    EqualTo("_kafka_generation", state.generation),
+                    GreaterThanOrEqual("_kafka_offset", min(nexts.values())),
+                ),
+            ),
+            selected_fields=("_kafka_partition", "_kafka_offset", "reason"),
+        ).to_arrow()
+        partitions, offsets = rows["_kafka_partition"].to_numpy(), rows["_kafka_offset"].to_numpy()
+        duplicate = rows["reason"].to_numpy() == Reason.DUPLICATE.value
+        result = {}
+        for partition, following in nexts.items():
+            mask = (partitions == partition) & (offsets >= following)
+            if mask.any():
+                order = np.argsort(offsets[mask])
+                result[partition] = Settled(offsets[mask][order], duplicate[mask][order])
+        return result
+
+    def commit(self, batches: Sequence[Batch]) -> dict[str, StreamState | Exception]:
+        """Commit the batches, at most one a stream: their rejected rows together, then each stream's table.
+
+        Gives for each stream its new state, or what hindered it: `FencedError`, `StateConflict`, `StaleBatch`, or
+        `LakeUnreachable` when `stop` was set while the catalog was away. Nothing is retried after such an answer.
+        """
+        with self._lock:
+            results: dict[str, StreamState | Exception] = {}
+            live = []
+            for batch in batches:
+                if time.monotonic() - batch.created > self.settings.lake.orphan_age_hours * 1800:
+                    results[batch.stream] = StaleBatch(
+                        f"stream {batch.stream}: a batch waited too long and is fetched again"
+                    )
+                else:
+                    live.append(batch)
+            live = self._commit_rejected(live, results)
+            failpoint("quarantine_committed")
+            for batch in live:
+                try:
+                    results[batch.stream] = self._commit_stream(batch)
+                except (FencedError, StateConflict, StaleBatch, LakeUnreachable) as error:
+                    results[batch.stream] = error
+            failpoint("stream_committed")
+            return results
+
+    def _commit_rejected(self, batches: list[Batch], results: dict[str, StreamState | Exception]) -> list[Batch]:
+        """Quarantine's commit for all batches that have rejected rows. Gives the batches that may go on."""
+        waiting = {b.stream: b for b in batches if b.rejected is not None and b.rejected.num_rows}
+        if not waiting:
+            return batches
+        now = datetime.now(UTC)
+        joint = uuid.uuid4().hex
+        files = {}
+        for stream, batch in waiting.items():
+            assert batch.rejected is not None
+            stamped = batch.rejected.append_column(
+                "quarantined_at", pa.array([now] * batch.rejected.num_rows, pa.timestamp("us", "UTC"))
+            )
+            files[stream] = write_rows(self._quarantine, stamped)
+
+        def build(quarantine: Table) -> tuple[list[DataFile], dict[str, str]] | None:
+            claims = read_claims(quarantine)
+            for stream in list(waiting):
+                try:
+                    self._refuse_newer(stream, claims, self._owned[stream].epoch)
+                except FencedError as error:
+                    results[stream] = error
+                    del waiting[stream]
+            if not waiting:
+                return None
+            ids = ",".join((joint, *(b.commit_id for b in waiting.values())))
+            return [f for s in waiting for f in files[s]], {CLAIMS: json.dumps(claims), COMMIT_ID: ids}
+
+        try:
+            self._attempt(self._quarantine, build, joint)
+        except LakeUnreachable as error:
+            for stream in waiting:
+                results[stream] = error
+        return [b for b in batches if b.stream not in results]
+
+    def _commit_stream(self, batch: Batch) -> StreamState:
+        owned = self._owned[batch.stream]
+
+        def build(table: Table) -> tuple[list[DataFile], dict[str, str]]:
+            state = read_state(table)
+            self._check_owner(batch.stream, state, owned.epoch)
+            return batch.files, {
+                STATE: dump_state(state.advance(batch.generation, batch.deltas)),
+                COMMIT_ID: batch.commit_id,
+            }
+
+        self._attempt(owned.table, build, batch.commit_id)
+        return read_state(owned.table)
+
+    def update_state(self, stream: str, change: Callable[[StreamState], StreamState]) -> StreamState:
+        """A commit without rows that changes the state alone (a new generation, a loss found)."""
+        with self._lock:
+            owned = self._owned[stream]
+
+            def build(table: Table) -> tuple[list[DataFile], dict[str, str]]:
+                state = read_state(table)
+                self._check_owner(stream, state, owned.epoch)
+                return [], {STATE: dump_state(change(state))}
+
+            self._attempt(owned.table, build, uuid.uuid4().hex)
+            return read_state(owned.table)
+
+    def _attempt(self, table: Table, build: Build, commit_id: str) -> None:
+        attempt(table, build, commit_id, self._stop)
+
+    @staticmethod
+    def _check_owner(stream: str, state: StreamState, epoch: int) -> None:
+        if state.epoch != epoch:
+            raise FencedError(stream, state.writer, state.epoch, epoch)
+
+    @staticmethod
+    def _refuse_newer(stream: str, claims: Mapping[str, tuple[int, str]], epoch: int) -> None:
+        newest, owner = claims.get(stream, (0, ""))
+        if newest > epoch:
+            raise FencedError(stream, owner, newest, epoch)
+
+
+def read_claims(quarantine: Table) -> dict[str, tuple[int, str]]:
+    """{stream: (epoch, writer)} of the newest claims that quarantine has seen."""
+    text = newest_value(quarantine, CLAIMS)
+    return {stream: (int(epoch), str(writer)) for stream, (epoch, writer) in json.loads(text or "{}").items()}
+
+
+def append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str]) -> None:
+    """One append snapshot on exactly the base that `table` holds. Never rebased by the library (retries are off).
+
+    Raises:
+        CommitFailedException: the table moved on; nothing was committed.
+    """
+    transaction = table.transaction()
+    with transaction.update_snapshot(snapshot_properties=dict(properties)).merge_append() as update:
+        for file in files:
+            update.append_data_file(file)
+    transaction.commit_transaction()
+
+
+def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -> None:
+    """Build on the table as it stands and append, again and again on top of what others committed, until it is in.
+
+    `build` gets the refreshed table, judges it (raising what ends the attempt) and gives files and summary
+    properties, or None when nothing is left to do. An attempt whose outcome is unknown counts as done when its
+    `commit_id` is found in the ancestry.
+
+    Raises:
+        LakeUnreachable: `stop` was set while the catalog was away.
+    """
+    wait = BACKOFF_FIRST_S
+    stale = False
+    while True:
+        try:
+            if stale:
+                table.refresh()
+                if committed(table, commit_id):
+                    return
+            built = build(table)
+            if built is not None:
+                files, properties = built
+                append(table, files, {COMMIT_ID: commit_id, **properties})
+            return
+        except TRANSIENT as error:
+            stale = True
+            if not isinstance(error, CommitFailedException):
+                log.warning("commit to %s did not answer, trying again: %s", ".".join(table.name()), error)
+            if stop.wait(wait * random.uniform(0.5, 1.5)) and not isinstance(error, CommitFailedException):  # noqa: S311
+                raise LakeUnreachable(f"table {'.'.join(table.name())}: the catalog did not answer: {error}") from error
+            wait = min(wait * 2, BACKOFF_LAST_S)
+
+
+def committed(table: Table, commit_id: str) -> bool:
+    """True when a snapshot in the ancestry carries the id."""
+    return any(commit_id in (summary_value(s, COMMIT_ID) or "").split(",") for s in ancestors(table))

@@ -1,0 +1,207 @@
+"""Receives the ids that a stream landed; tells which ids of a batch may stand in the lake already.
+
+Ids are kept as 64-bit fingerprints, sorted, in buckets of event time as wide as the contract's window, so a record
+needs three of them. A bucket that is not in memory is read from the lake when a batch needs it, so forgetting one is
+never wrong, only slower. Over the memory bound unneeded buckets are dropped, needed ones move to unlinked files that the
+operating system pages. A hit is confirmed by the full id: from the last commits held as they are, else from the lake.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watling.pipeline.transforms.fingerprint import fingerprint
+
+SECOND_US = 1_000_000
+MIN_WIDTH_S = 60
+EXACT_BYTES = 24 * 1024 * 1024
+MAX_RANGES = 8
+IDS = pa.schema([("id", pa.string()), ("event_time", pa.timestamp("us", "UTC"))])
+
+Load = Callable[[int, int], Iterable[pa.RecordBatch]]
+"""(from, to) in microseconds of event time, `to` exclusive -> what the lake holds there, columns id and event_time."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    runs: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(run.nbytes for run in self.runs if not isinstance(run, np.memmap))
+
+    def add(self, sorted_fingerprints: np.ndarray) -> None:
+        """Keep the number of runs logarithmic: equal sizes merge, as in a binary counter."""
+        self.runs.append(sorted_fingerprints)
+        while len(self.runs) > 1 and len(self.runs[-1]) * 2 > len(self.runs[-2]):
+            last = self.runs.pop()
+            self.runs[-1] = np.sort(np.concatenate((self.runs[-1], last)))
+
+    def contains(self, fingerprints: np.ndarray) -> np.ndarray:
+        hit = np.zeros(len(fingerprints), dtype=bool)
+        for run in self.runs:
+            at = np.searchsorted(run, fingerprints)
+            at[at == len(run)] = 0
+            hit |= run[at] == fingerprints
+        return hit
+
+
+class RecentIds:
+    """The past of one stream, as far as duplicates need it. Used by one thread.
+
+    `window_s` is the contract's; `memory_bytes` bounds what stays in memory; `load` reads the lake as it is committed;
+    `spill` is a folder for the overflow.
+    """
+
+    def __init__(self, window_s: int, memory_bytes: int, load: Load, spill: Path) -> None:
+        self._window_us = window_s * SECOND_US
+        self._width_us = max(window_s, MIN_WIDTH_S) * SECOND_US
+        self._memory = memory_bytes
+        self._load = load
+        self._spill = spill
+        self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
+        self._exact: deque[tuple[np.ndarray, pa.Table]] = deque()
+        self._exact_bytes = 0
+
+    def among(self, rows: pa.Table) -> pa.Table:
+        """Ids that the lake holds and some row of `rows` may repeat, with their event times (schema `IDS`).
+
+        `rows` has `id`, `event_time`, `_fingerprint`, none of them null. The answer holds, for each row that repeats an
+        id within the window, at least one such occurrence.
+        """
+        if rows.num_rows == 0 or self._window_us == 0:
+            return IDS.empty_table()
+        fingerprints = rows["_fingerprint"].to_numpy()
+        times = rows["event_time"].cast(pa.int64()).to_numpy()
+        hits = self._candidates(fingerprints, times)
+        if not hits.any():
+            return IDS.empty_table()
+        suspects = rows.select(["id", "event_time"]).filter(pa.array(hits)).cast(IDS)
+        found = self._from_last_commits(fingerprints[hits])
+        open_ = ~self._within_window(suspects, found)
+        if not open_.any():
+            return found
+        suspects = suspects.filter(pa.array(open_))
+        bounds = suspects["event_time"].cast(pa.int64())
+        low, high = pc.min(bounds).as_py() - self._window_us, pc.max(bounds).as_py() + self._window_us + 1
+        wanted = pc.unique(suspects["id"])
+        parts = [batch.filter(pc.is_in(batch.column("id"), value_set=wanted)) for batch in self._load(low, high)]
+        return pa.concat_tables([found, pa.Table.from_batches(parts, IDS)])
+
+    def add(self, rows: pa.Table) -> None:
+        """Remember landed rows (`id`, `event_time`, `_fingerprint`), after their commit."""
+        if rows.num_rows == 0 or self._window_us == 0:
+            return
+        fingerprints = rows["_fingerprint"].to_numpy()
+        keys = rows["event_time"].cast(pa.int64()).to_numpy() // self._width_us
+        for key in np.unique(keys):
+            bucket = self._buckets.get(int(key))
+            if bucket is not None:  # one that is not loaded will be read from the lake with these rows in it
+                bucket.add(np.sort(fingerprints[keys == key]))
+        kept = rows.select(["id", "event_time"]).cast(IDS)
+        order = np.argsort(fingerprints)
+        self._exact.append((fingerprints[order], kept.take(pa.array(order))))
+        self._exact_bytes += kept.nbytes + fingerprints.nbytes
+        while self._exact_bytes > EXACT_BYTES and len(self._exact) > 1:
+            old, table = self._exact.popleft()
+            self._exact_bytes -= table.nbytes + old.nbytes
+
+    def forget(self) -> None:
+        """Somebody else landed rows in the table: read again what is needed."""
+        self._buckets.clear()
+        self._exact.clear()
+        self._exact_bytes = 0
+
+    def _candidates(self, fingerprints: np.ndarray, times: np.ndarray) -> np.ndarray:
+        keys = times // self._width_us
+        unique = np.unique(keys)
+        needed = {int(k) + step for k in unique for step in (-1, 0, 1)}
+        self._ensure(needed)
+        hits = np.zeros(len(fingerprints), dtype=bool)
+        for key in unique:
+            mask = keys == key if len(unique) > 1 else slice(None)
+            mine = fingerprints[mask]
+            hit = np.zeros(len(mine), dtype=bool)
+            for near in (int(key) - 1, int(key), int(key) + 1):
+                bucket = self._buckets[near]
+                if bucket.runs:
+                    hit |= bucket.contains(mine)
+            hits[mask] = hit
+        return hits
+
+    def _ensure(self, needed: set[int]) -> None:
+        missing = sorted(needed - self._buckets.keys())
+        for key in missing:
+            self._buckets[key] = _Bucket()
+        wanted = set(missing)
+        for first, last in _ranges(missing):
+            for batch in self._load(first * self._width_us, (last + 1) * self._width_us):
+                fingerprints = fingerprint(batch.column("id")).to_numpy()
+                keys = batch.column("event_time").cast(pa.int64()).to_numpy() // self._width_us
+                for key in np.unique(keys):
+                    if int(key) in wanted:
+                        self._buckets[int(key)].add(np.sort(fingerprints[keys == key]))
+        for key in needed:
+            self._buckets.move_to_end(key)
+        self._bound(needed)
+
+    def _bound(self, needed: set[int]) -> None:
+        used = sum(b.nbytes for b in self._buckets.values())
+        for key in list(self._buckets):
+            if used <= self._memory and len(self._buckets) <= 4096 + len(needed):
+                return
+            if key not in needed:
+                used -= self._buckets.pop(key).nbytes
+        for bucket in sorted(self._buckets.values(), key=lambda b: -b.nbytes):
+            if used <= self._memory or not bucket.nbytes:
+                return
+            used -= bucket.nbytes
+            bucket.runs = [self._to_file(np.sort(np.concatenate(bucket.runs)))]
+
+    def _to_file(self, run: np.ndarray) -> np.ndarray:
+        self._spill.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._spill) as file:  # unlinked at once: a killed process leaves nothing
+            run.tofile(file)
+            file.flush()
+            return np.memmap(file, dtype=np.uint64, mode="r", shape=run.shape)
+
+    def _from_last_commits(self, fingerprints: np.ndarray) -> pa.Table:
+        wanted = np.unique(fingerprints)
+        parts = []
+        for held, table in self._exact:
+            first = np.searchsorted(held, wanted, "left")
+            last = np.searchsorted(held, wanted, "right")
+            rows = [i for a, b in zip(first, last, strict=True) if a < b for i in range(a, b)]
+            if rows:
+                parts.append(table.take(pa.array(rows)))
+        return pa.concat_tables(parts) if parts else IDS.empty_table()
+
+    def _within_window(self, suspects: pa.Table, found: pa.Table) -> np.ndarray:
+        """For each suspect: does `found` hold its id within the window?"""
+        times: dict[str, list[int]] = {}
+        for id_, at in zip(found["id"].to_pylist(), found["event_time"].cast(pa.int64()).to_pylist(), strict=True):
+            times.setdefault(id_, []).append(at)
+        pairs: Iterator[tuple[str, int]] = zip(
+            suspects["id"].to_pylist(), suspects["event_time"].cast(pa.int64()).to_pylist(), strict=True
+        )
+        return np.array(
+            [any(abs(at - t) <= self._window_us for t in times.get(id_, ())) for id_, at in pairs], dtype=bool
+        )
+
+
+def _ranges(keys: list[int]) -> list[tuple[int, int]]:
+    """Sorted keys as at most MAX_RANGES inclusive ranges, the widest holes left out."""
+    if not keys:
+        return []
+    holes = sorted(range(1, len(keys)), key=lambda i: keys[i - 1] - keys[i])[: MAX_RANGES - 1]
+    cuts = sorted(i for i in holes if keys[i] - keys[i - 1] > 1)
+    starts = [0, *cuts]
+    return [(keys[a], keys[b - 1]) for a, b in zip(starts, [*cuts, len(keys)], strict=True)]
