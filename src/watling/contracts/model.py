@@ -70,6 +70,7 @@ class Field:
     picture: bool = False
     derived: bool = False
     description: str = ""
+    examples: tuple[str | float | bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Contract:
     sort: tuple[str, ...] = ("vehicle_id", "event_time")
     description: str = ""
     source: str = ""  # file it was read from, for messages
+    ids_assigned: bool = False  # the file gave no field ids: positions stand in, a table that exists keeps its own
 
     def field(self, name: str) -> Field:
         """The column of that name. Raises KeyError."""
@@ -111,7 +113,13 @@ class Contract:
 
 # Columns every stream's table carries after the contract's own, with field ids no contract may use.
 PROVENANCE: tuple[Field, ...] = (
-    Field("_kafka_generation", 901, "int", required=True, description="Generation of the topic: 0, then 1 more for each time it was made again and accepted"),
+    Field(
+        "_kafka_generation",
+        901,
+        "int",
+        required=True,
+        description="Generation of the topic: 0, then 1 more for each time it was made again and accepted",
+    ),
     Field("_kafka_partition", 902, "int", required=True, description="Kafka partition the record was read from"),
     Field("_kafka_offset", 903, "long", required=True, description="Kafka offset of the record"),
     Field("_ingested_at", 904, "timestamp", required=True, description="The Kafka record's timestamp"),
