@@ -51,9 +51,9 @@ def read_wires(
 
 def _wire(document: Document, item: object, place: Place) -> Wire | None:
     if isinstance(item, str):
-        name, mark, part = item.rpartition("#")
-        if mark and part in PARTS:
-            return _named(document, place, name, PARTS[part])
+        name, mark, suffix = item.rpartition("#")
+        if mark and suffix in PARTS:
+            return _named(document, place, name, PARTS[suffix])
         return _named(document, place, item, None)
     if not isinstance(item, dict):
         document.fault(place, f"{item!r} is no wire: {FORMS}")
@@ -64,15 +64,15 @@ def _wire(document: Document, item: object, place: Place) -> Wire | None:
             hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(KEYS)}"
             document.fault(place, f"a wire has no '{key}'; {hint}")
     part = item.get("part")
-    if part is not None and (not isinstance(part, str) or part not in PARTS):
+    known = PARTS.get(part) if isinstance(part, str) else None
+    if part is not None and known is None:
         document.fault(place, f"part is {part!r}; it must be latitude or longitude")
-        part = None
     scale = _number(document, place, item, "scale", 1.0)
     if scale == 0:
         document.fault(
             place, "scale 0 would make every value the same; give the factor from the wire's unit to the column's"
         )
-    wire = _named(document, place, item.get("name"), PARTS[part] if part else None)
+    wire = _named(document, place, item.get("name"), known)
     return wire and Wire(wire.name, wire.part, scale, _number(document, place, item, "offset", 0.0))
 
 
