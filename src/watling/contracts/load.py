@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from watling.contracts.document import Place, parse
 from watling.contracts.faults import ContractError, Fault
 from watling.contracts.model import Contract
 from watling.contracts.odcs import read_contract
@@ -75,7 +76,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, Contract], list[Fault]]:
             continue
         if contract.name in own:
             message = f"the stream '{contract.name}' stands in {own[contract.name].source} already; rename or remove one of the two"
-            faults.append(Fault(str(path), 0, message))
+            faults.append(_fault_at(path, ("schema", 0, "name"), message))
         else:
             own[contract.name] = contract
     return own, faults
@@ -83,11 +84,20 @@ def _read_folder(folder: Path) -> tuple[dict[str, Contract], list[Fault]]:
 
 def _shared_topics(contracts: dict[str, Contract]) -> list[Fault]:
     """Streams that would read one topic. Kafka itself takes `a.b` and `a_b` for the same."""
+    shipped = builtin_contracts()
+    user_last = sorted(contracts.values(), key=lambda contract: contract is not shipped.get(contract.name))
     faults: list[Fault] = []
     owners: dict[str, Contract] = {}
-    for contract in contracts.values():
+    for contract in user_last:
         other = owners.setdefault(contract.topic.replace(".", "_"), contract)
         if other is not contract:
-            message = f"the topic {contract.topic} belongs to the stream '{other.name}' already ({other.topic}); give '{contract.name}' one of its own by physicalName"
-            faults.append(Fault(contract.source, 0, message))
+            message = (
+                f"the topic {contract.topic} belongs to the stream '{other.name}' ({other.topic}); "
+                f"give '{contract.name}' one of its own by physicalName"
+            )
+            faults.append(_fault_at(Path(contract.source), ("schema", 0, "physicalName"), message))
     return faults
+
+
+def _fault_at(path: Path, place: Place, message: str) -> Fault:
+    return Fault(str(path), parse(path).line(place), message)
