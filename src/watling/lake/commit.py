@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -26,14 +27,14 @@ from pyiceberg.exceptions import (
     ServerError,
     ServiceUnavailableError,
 )
-from pyiceberg.expressions import And, EqualTo, GreaterThanOrEqual
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from sqlalchemy.exc import OperationalError
 
 from watling.config import Settings
 from watling.contracts.model import Contract, Reason
-from watling.lake.errors import FencedError, LakeUnreachable, StaleBatch, StateConflict
+from watling.lake.errors import FencedError, LakeUnreachable, Overtaken, StaleBatch, StateConflict
+from watling.lake.read import at_least, equal, every, read
 from watling.lake.state import (
     COMMIT_ID,
     STATE,
@@ -52,6 +53,7 @@ from watling.ops.failpoints import failpoint
 log = logging.getLogger(__name__)
 
 CLAIMS = "watling.claims"
+REPLAY = "watling.replay"  # marks a snapshot by which quarantine replay landed rows
 BACKOFF_FIRST_S, BACKOFF_LAST_S = 0.05, 5.0
 TRANSIENT = (
     CommitFailedException,
@@ -67,7 +69,8 @@ TRANSIENT = (
 class Batch:
     """What one stream wants committed: `deltas` settle offsets, `files` hold the landed rows, `rejected` the others.
 
-    `rejected` has quarantine's columns without `quarantined_at` and `released_at`. `created` is `time.monotonic()`.
+    `rejected` has quarantine's columns without `quarantined_at` and `released_at`. `judged_on` is the snapshot of the
+    stream's table against which duplicates were looked for. `created` is `time.monotonic()`.
     """
 
     stream: str
@@ -75,6 +78,7 @@ class Batch:
     deltas: dict[int, PartitionDelta]
     files: list[DataFile] = field(default_factory=list)
     rejected: pa.Table | None = None
+    judged_on: int | None = None
     created: float = field(default_factory=time.monotonic)
     commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -155,18 +159,19 @@ class Committer:
         nexts = {p: s.next for g, p, s in state.each() if g == state.generation}
         if not nexts:
             return {}
-        rows = self._quarantine.scan(
-            row_filter=And(
-                EqualTo("stream", stream),
-                And(
-                    EqualTo("_kafka_generation", state.generation),
-                    GreaterThanOrEqual("_kafka_offset", min(nexts.values())),
-                ),
-            ),
-            selected_fields=("_kafka_partition", "_kafka_offset", "reason"),
-        ).to_arrow()
+        columns = ["_kafka_partition", "_kafka_offset", "reason"]
+        condition = every(
+            equal("stream", stream),
+            equal("_kafka_generation", state.generation),
+            at_least("_kafka_offset", min(nexts.values())),
+        )
+        self._quarantine.refresh()
+        batches = list(read(self._quarantine, columns, condition))
+        if not batches:
+            return {}
+        rows = pa.Table.from_batches(batches)
         partitions, offsets = rows["_kafka_partition"].to_numpy(), rows["_kafka_offset"].to_numpy()
-        duplicate = rows["reason"].to_numpy() == Reason.DUPLICATE.value
+        duplicate = pc.equal(rows["reason"], Reason.DUPLICATE.value).to_numpy()
         result = {}
         for partition, following in nexts.items():
             mask = (partitions == partition) & (offsets >= following)
@@ -178,8 +183,8 @@ class Committer:
     def commit(self, batches: Sequence[Batch]) -> dict[str, StreamState | Exception]:
         """Commit the batches, at most one a stream: their rejected rows together, then each stream's table.
 
-        Gives for each stream its new state, or what hindered it: `FencedError`, `StateConflict`, `StaleBatch`, or
-        `LakeUnreachable` when `stop` was set while the catalog was away. Nothing is retried after such an answer.
+        Gives for each stream its new state, or what hindered it: `FencedError`, `StateConflict`, `StaleBatch`,
+        `Overtaken`, or `LakeUnreachable` when `stop` was set while the catalog was away. Nothing is retried after such an answer.
         """
         with self._lock:
             results: dict[str, StreamState | Exception] = {}
@@ -196,7 +201,7 @@ class Committer:
             for batch in live:
                 try:
                     results[batch.stream] = self._commit_stream(batch)
-                except (FencedError, StateConflict, StaleBatch, LakeUnreachable) as error:
+                except (FencedError, StateConflict, Overtaken, LakeUnreachable) as error:
                     results[batch.stream] = error
             failpoint("stream_committed")
             return results
@@ -242,6 +247,8 @@ class Committer:
         def build(table: Table) -> tuple[list[DataFile], dict[str, str]]:
             state = read_state(table)
             self._check_owner(batch.stream, state, owned.epoch)
+            if replayed_since(table, batch.judged_on):
+                raise Overtaken(f"stream {batch.stream}: quarantine replay landed rows while a batch was judged")
             return batch.files, {
                 STATE: dump_state(state.advance(batch.generation, batch.deltas)),
                 COMMIT_ID: batch.commit_id,
@@ -332,3 +339,15 @@ def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -
 def committed(table: Table, commit_id: str) -> bool:
     """True when a snapshot in the ancestry carries the id."""
     return any(commit_id in (summary_value(s, COMMIT_ID) or "").split(",") for s in ancestors(table))
+
+
+def replayed_since(table: Table, snapshot_id: int | None) -> bool:
+    """True when quarantine replay landed rows after that snapshot (None: never asked)."""
+    if snapshot_id is None:
+        return False
+    for snapshot in ancestors(table):
+        if snapshot.snapshot_id == snapshot_id:
+            return False
+        if summary_value(snapshot, REPLAY) is not None:
+            return True
+    return False

@@ -53,3 +53,7 @@ class StateConflict(LakeError):
 
 class StaleBatch(LakeError):
     """A batch waited longer than half the orphan age: its data files may be removed by maintenance before it commits."""
+
+
+class Overtaken(LakeError):
+    """Quarantine replay landed rows while this batch was judged: it must be judged again, against them too."""

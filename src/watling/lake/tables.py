@@ -50,6 +50,7 @@ PROPERTIES = {
     "write.parquet.compression-level": "1",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
+    "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "50",
 }
 
@@ -158,7 +159,7 @@ def _shape(table: Table, schema: Schema, spec: PartitionSpec, sort: SortOrder) -
     """Give a table without snapshots our field ids (a catalog numbers them anew at creation), partition and sort order."""
     fresh = Schema(*schema.fields, schema_id=table.schema().schema_id + 1)
     updates: tuple[TableUpdate, ...] = (
-        AddSchemaUpdate(schema=fresh),
+        AddSchemaUpdate(schema_=fresh),
         SetCurrentSchemaUpdate(schema_id=-1),
         AddPartitionSpecUpdate(spec=spec),
         SetDefaultSpecUpdate(spec_id=-1),
@@ -171,7 +172,7 @@ def _shape(table: Table, schema: Schema, spec: PartitionSpec, sort: SortOrder) -
 def _set_schema(table: Table, schema: Schema) -> None:
     number = max(s.schema_id for s in table.schemas().values()) + 1
     updates = (
-        AddSchemaUpdate(schema=Schema(*schema.fields, schema_id=number)),
+        AddSchemaUpdate(schema_=Schema(*schema.fields, schema_id=number)),
         SetCurrentSchemaUpdate(schema_id=-1),
     )
     _commit(table, updates, (AssertCurrentSchemaId(current_schema_id=table.metadata.current_schema_id),))

@@ -1,0 +1,387 @@
+"""Receives settings and contracts; runs every stream from Kafka to the lake in this process, one committer for all.
+
+Readers (a thread a stream) fill pipes; a pool shapes; this module's loop takes what is due, has it judged and written,
+and commits: quarantine first, then each stream's table.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from watling.broker import admin
+from watling.broker.client import client_config
+from watling.config import Settings
+from watling.contracts.model import Contract
+from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.lake.catalog import open_catalog
+from watling.lake.commit import Committer
+from watling.lake.errors import FencedError, LakeUnreachable, Overtaken, StaleBatch
+from watling.lake.objects import ObjectStore
+from watling.lake.read import during, read
+from watling.lake.state import StreamState
+from watling.pipeline.engines.embedded.locks import hold_stream
+from watling.pipeline.engines.embedded.meter import Meter
+from watling.pipeline.engines.embedded.pipe import Budget, Pipe, Prepared
+from watling.pipeline.engines.embedded.reader import Reader, TopicChanged
+from watling.pipeline.engines.embedded.recent import IDS, RecentIds
+from watling.pipeline.engines.embedded.topics import settle_generation
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
+TOPICS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """What one run did for a stream. `error` is why it stopped early, None when it did not."""
+
+    landed: int
+    quarantined: int
+    duplicates: int
+    lost: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one run did, and `seconds` it took."""
+
+    streams: Mapping[str, StreamReport]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """True when some stream stopped early."""
+        return any(s.error for s in self.streams.values())
+
+
+@dataclass(slots=True)
+class _Stream:
+    contract: Contract
+    pipe: Pipe
+    reader: Reader
+    meter: Meter
+    before: StreamState
+    ends: dict[int, int]
+    error: WatlingError | None = None
+    committed_at: float = field(default_factory=time.monotonic)
+    interval_s: float = 1.0
+
+    @property
+    def drained(self) -> bool:
+        """Everything below the end offsets seen at the start is committed (or the stream has stopped)."""
+        if self.error is not None:
+            return True
+        reader = self.reader
+        read = all(p in reader.at_end or reader.positions.get(p, 0) >= end for p, end in self.ends.items())
+        return read and not self.pipe.busy
+
+
+def run(
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    *,
+    once: bool = False,
+    take_over: bool = False,
+    accept_new_topic: bool = False,
+    streams: Sequence[str] | None = None,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+) -> RunReport:
+    """Run the streams until `stop` is set, or with `once` until the end offsets seen at the start are committed.
+
+    `on_progress` is called about once a second with what `watling status` shows for each stream.
+
+    Raises:
+        FencedError: another writer claimed a stream; everything was stopped.
+        UnreachableError: broker or lake do not answer at the start.
+        UsageError: an unknown stream, or another writer of this home holds it.
+    """
+    engine = _Engine(settings, contracts, streams, stop or threading.Event(), on_progress)
+    return engine.run(once=once, take_over=take_over, accept_new_topic=accept_new_topic)
+
+
+class _Engine:
+    def __init__(
+        self,
+        settings: Settings,
+        contracts: Mapping[str, Contract],
+        names: Sequence[str] | None,
+        stop: threading.Event,
+        on_progress: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        if unknown := sorted(set(names or ()) - contracts.keys()):
+            raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
+        self.settings = settings
+        self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
+        self.stop = stop
+        self.abandon = threading.Event()
+        self.on_progress = on_progress
+        self.budget = Budget(settings.pipeline.batch_bytes)
+        self.streams: dict[str, _Stream] = {}
+        self.writer = f"embedded engine on {socket.gethostname()}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._fenced: FencedError | None = None
+
+    def run(self, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
+        began = time.monotonic()
+        with ExitStack() as stack:
+            for name in self.contracts:
+                stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
+            if self.settings.embedded_broker:
+                admin.ensure_topics(self.settings, self.contracts)
+            catalog = open_catalog(self.settings)
+            self.objects = ObjectStore(self.settings, catalog)
+            self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
+            self.pool = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "shape"))
+            self.judges = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "judge"))
+            ids = admin.topic_ids(self.settings, [c.topic for c in self.contracts.values()])
+            for contract in self.contracts.values():
+                self._open(contract, ids.get(contract.topic), accept_new_topic)
+            if all(s.error for s in self.streams.values()) and self.streams:
+                raise next(s.error for s in self.streams.values() if s.error)
+            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
+            threading.Thread(target=self._watch, daemon=True, name="watch").start()
+            try:
+                self._loop(once)
+            finally:
+                self.stop.set()
+                for stream in self.streams.values():
+                    stream.reader.end()
+                for stream in self.streams.values():
+                    stream.reader.join(10)
+        if self._fenced is not None:
+            raise self._fenced
+        return RunReport({n: self._report(s) for n, s in self.streams.items()}, time.monotonic() - began)
+
+    def _open(self, contract: Contract, topic_id: str | None, accept_new_topic: bool) -> None:
+        """Claim a stream and start reading it. A stream that may not be read is marked, the others go on."""
+        if topic_id is None:
+            raise UnreachableError(
+                f"topic {contract.topic} of stream {contract.name} does not exist on {self.settings.bootstrap_servers}. "
+                "Make it there, or leave the stream out with `--stream`.",
+            )
+        name = contract.name
+        state = self.committer.claim(contract)
+        marks = dict(admin.watermarks(self.settings, contract.topic))
+        before, error = state, None
+        try:
+            settled = settle_generation(contract, state, topic_id, marks, accept_new_topic)
+            if settled is not state:
+                state = self.committer.update_state(
+                    name, lambda s: settle_generation(contract, s, topic_id, marks, accept_new_topic)
+                )
+        except TopicChanged as changed:
+            log.error("%s", changed.message)
+            error = changed
+        recent = RecentIds(
+            contract.dedup_window_s,
+            self.settings.pipeline.dedup_memory_bytes // max(1, len(self.contracts)),
+            lambda low, high: self._load_ids(name, low, high),
+            self.settings.home.resolve() / "run",
+        )
+        pipe = Pipe(contract, recent, self.pool, self.budget, self.objects.put)
+        pipe.generation = state.generation
+        pipe.settled = self.committer.settled(name) if error is None else {}
+        reader = Reader(
+            pipe,
+            client_config(self.settings),
+            self._next_offsets(state),
+            self.budget,
+            lambda: admin.watermarks(self.settings, contract.topic),
+            self.settings.pipeline.fetch_records,
+        )
+        ends = {p: high for p, (_, high) in marks.items()}
+        meter = Meter(contract, state, ends)
+        self.streams[name] = _Stream(
+            contract, pipe, reader, meter, before, ends, error, interval_s=self.settings.pipeline.commit_interval_s
+        )
+        if error is None:
+            for partition, position in reader.positions.copy().items():
+                if partition in marks and position < marks[partition][0]:
+                    reader.lose(partition, marks[partition][0])
+            reader.start()
+
+    @staticmethod
+    def _next_offsets(state: StreamState) -> dict[int, int]:
+        if not state.generations:
+            return {}
+        return {p: s.next for p, s in state.generations[state.generation].partitions.items()}
+
+    def _load_ids(self, name: str, low: int, high: int) -> Iterator[pa.RecordBatch]:
+        """What the stream's table holds of event time [low, high) microseconds: id and event time."""
+        for batch in read(self.committer.table(name), IDS.names, during("event_time", low, high)):
+            yield pa.RecordBatch.from_arrays([batch.column(n).cast(IDS.field(n).type) for n in IDS.names], schema=IDS)
+
+    def _loop(self, once: bool) -> None:
+        while True:
+            alive = [s for s in self.streams.values() if s.error is None]
+            for stream in alive:
+                if stream.reader.failed is not None:
+                    self._end_stream(stream, stream.reader.failed)
+            stopping = self.stop.is_set()
+            if stopping:
+                for stream in alive:
+                    stream.reader.end()
+                for stream in alive:
+                    stream.reader.join(10)
+            drained = once and all(s.drained for s in self.streams.values())
+            due = [s for s in alive if s.error is None and self._due(s, everything=stopping or once)]
+            if due:
+                self._commit(due)
+            if self._fenced is not None or drained or (stopping and not due) or not alive:
+                return
+            if stopping and self.abandon.is_set():
+                return
+            if not due:
+                self.stop.wait(TICK_S)
+
+    def _due(self, stream: _Stream, everything: bool) -> bool:
+        rows, size, age = stream.pipe.waiting()
+        if stream.pipe.holds:
+            return True
+        if age == 0.0 and rows == 0 and size == 0:
+            return False
+        full = rows >= self.settings.pipeline.batch_records or size >= self.settings.pipeline.batch_bytes // 2
+        starved = self.budget.used >= self.budget.limit
+        ended = everything and not stream.reader.is_alive()
+        at_end = everything and all(p in stream.reader.at_end for p in stream.reader.positions)
+        return full or starved or ended or at_end or time.monotonic() - stream.committed_at >= stream.interval_s
+
+    def _commit(self, due: list[_Stream]) -> None:
+        try:
+            ids = admin.topic_ids(self.settings, [s.contract.topic for s in due])
+        except UnreachableError as error:  # whether the offsets still mean this topic cannot be known: hold the batches
+            log.warning("broker away, commits wait: %s", error.message)
+            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            return
+        prepared: dict[str, Prepared] = {}
+        for stream, result in zip(due, self.judges.map(self._prepare, due), strict=True):
+            if result is not None:
+                prepared[stream.contract.name] = result
+        for stream in due:
+            name = stream.contract.name
+            known = self.committer.state(name).generations[stream.pipe.generation].topic_id
+            if ids.get(stream.contract.topic) != known:
+                prepared.pop(name, None)
+                why = f"topic {stream.contract.topic} was deleted" + (
+                    " and made again" if ids.get(stream.contract.topic) else ""
+                )
+                self._end_stream(stream, TopicChanged(name, stream.contract.topic, why + " while it was read."))
+        began = time.monotonic()
+        results = self.committer.commit([p.batch for p in prepared.values()])
+        for name, result in results.items():
+            self._settle(self.streams[name], prepared[name], result, time.monotonic() - began)
+
+    def _prepare(self, stream: _Stream) -> Prepared | None:
+        """Judge and write a batch; a full disk or a store that is away keeps it for the next round."""
+        try:
+            return stream.pipe.prepare(self.committer.table(stream.contract.name))
+        except OSError as error:
+            log.error("stream %s: data files cannot be written, the batch waits: %s", stream.contract.name, error)
+            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            return None
+
+    def _settle(self, stream: _Stream, prepared: Prepared, result: StreamState | Exception, seconds: float) -> None:
+        """What follows from the committer's answer for one stream."""
+        if isinstance(result, StreamState):
+            stream.pipe.done(prepared)
+            stream.committed_at = time.monotonic()
+            pipeline = self.settings.pipeline
+            many = prepared.days > pipeline.many_days
+            stream.interval_s = pipeline.many_days_interval_s if many else max(pipeline.commit_interval_s, 3 * seconds)
+            stream.meter.committed(prepared, result, seconds, stream.interval_s)
+        elif isinstance(result, FencedError):
+            log.error("%s", result.message)
+            self._fenced = result
+        elif isinstance(result, StaleBatch | Overtaken):
+            log.warning("%s", result.message)
+            stream.pipe.discard_taken()
+            self._rewind(stream)
+        elif isinstance(result, LakeUnreachable):
+            log.error("%s The batch is not committed; the next start fetches it again.", result.message)
+            stream.pipe.discard_taken()
+        else:
+            assert isinstance(result, WatlingError)
+            self._end_stream(stream, result)
+
+    def _rewind(self, stream: _Stream) -> None:
+        """Read again from the table's next offset, as a new start would."""
+        name = stream.contract.name
+        table = self.committer.table(name)
+        table.refresh()
+        stream.pipe.recent.forget()
+        positions = self._next_offsets(self.committer.state(name))
+        settled = self.committer.settled(name)
+        if not stream.reader.seek(positions, settled):
+            self._end_stream(stream, WatlingError(f"stream {name}: the reader did not answer within 30 s"))
+
+    def _end_stream(self, stream: _Stream, error: WatlingError) -> None:
+        log.error("%s", error.message)
+        stream.error = error
+        stream.reader.end()
+        stream.pipe.discard_waiting()
+        stream.pipe.discard_taken()
+        stream.meter.stopped(error.message)
+
+    def _watch(self) -> None:
+        """Once a second: ends of the partitions, progress; now and then: partitions added to a topic."""
+        looked = time.monotonic()
+        while not self.stop.is_set():
+            began = time.monotonic()
+            grow = began - looked > TOPICS_EVERY_S
+            looked = began if grow else looked
+            for stream in self.streams.values():
+                if stream.error is not None:
+                    continue
+                try:
+                    marks = admin.watermarks(self.settings, stream.contract.topic)
+                except WatlingError:
+                    stream.meter.ends(None)
+                    continue
+                stream.pipe.ends = {p: high for p, (_, high) in marks.items()}
+                stream.meter.ends(stream.pipe.ends)
+                if grow and (added := {p: 0 for p in marks if p not in stream.reader.positions}):
+                    log.info(
+                        "stream %s: topic %s has new partitions: %s",
+                        stream.contract.name,
+                        stream.contract.topic,
+                        sorted(added),
+                    )
+                    stream.reader.grow(added)
+            self.publish()
+            self.stop.wait(max(0.1, 1.0 - (time.monotonic() - began)))
+
+    def publish(self) -> None:
+        """Tell whoever listens how it goes."""
+        if self.on_progress is not None:
+            try:
+                self.on_progress({n: s.meter.read() for n, s in self.streams.items()})
+            except OSError as error:
+                log.warning("progress cannot be published: %s", error)
+
+    def _abandon_after_grace(self) -> None:
+        self.stop.wait()
+        time.sleep(GRACE_S)
+        self.abandon.set()
+
+    def _report(self, stream: _Stream) -> StreamReport:
+        after = self.committer.state(stream.contract.name)
+        return StreamReport(
+            *(after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")),
+            error=stream.error.message if stream.error else None,
+        )
