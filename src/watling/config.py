@@ -71,7 +71,7 @@ class LakeConfig(Section):
     namespace: str = "watling"
     warehouse: str | None = None
     maintain_every_s: float = Field(60, gt=0)
-    target_file_bytes: int = Field(128 * MIB, ge=1 * MIB)
+    target_file_bytes: int = Field(32 * MIB, ge=1 * MIB)
     snapshot_age_hours: float = Field(24, ge=0)
     snapshots_kept: int = Field(50, ge=1)
     orphan_age_hours: float = Field(24, gt=0)

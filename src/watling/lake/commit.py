@@ -342,7 +342,7 @@ def committed(table: Table, commit_id: str) -> bool:
 
 
 def replayed_since(table: Table, snapshot_id: int | None) -> bool:
-    """True when quarantine replay landed rows after that snapshot (None: never asked)."""
+    """True when quarantine replay landed rows after that snapshot (None: never asked), or may have: it has expired."""
     if snapshot_id is None:
         return False
     for snapshot in ancestors(table):
@@ -350,4 +350,9 @@ def replayed_since(table: Table, snapshot_id: int | None) -> bool:
             return False
         if summary_value(snapshot, REPLAY) is not None:
             return True
-    return False
+    return True
+
+
+def carried_on(table: Table, keys: Sequence[str]) -> dict[str, str]:
+    """What a commit by anybody but the writer must carry on: the newest values of these keys, where there are any."""
+    return {key: value for key in keys if (value := newest_value(table, key)) is not None}

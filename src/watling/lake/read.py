@@ -15,19 +15,19 @@ FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 
 
 def equal(column: str, value: str | int) -> BooleanExpression:
     """Rows whose column has that value."""
-    return EqualTo(column, value)  # type: ignore[call-arg, arg-type]
+    return EqualTo(column, value)  # type: ignore[call-arg]
 
 
 def at_least(column: str, value: int) -> BooleanExpression:
     """Rows whose column is that value or more."""
-    return GreaterThanOrEqual(column, value)  # type: ignore[call-arg, arg-type]
+    return GreaterThanOrEqual(column, value)  # type: ignore[call-arg]
 
 
 def during(column: str, low_us: int, high_us: int) -> BooleanExpression:
     """Rows whose timestamp column lies in [low, high), microseconds since 1970."""
     return And(
-        GreaterThanOrEqual(column, _iso(low_us)),  # type: ignore[call-arg, arg-type]
-        LessThan(column, _iso(high_us)),  # type: ignore[call-arg, arg-type]
+        GreaterThanOrEqual(column, _iso(low_us)),  # type: ignore[call-arg]
+        LessThan(column, _iso(high_us)),  # type: ignore[call-arg]
     )
 
 
