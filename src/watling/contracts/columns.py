@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import difflib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,10 +121,9 @@ def _type(document: Document, entry: dict[str, Any], where: Place) -> ColumnType
                     (*where, "logicalTypeOptions", "format"), f"numbers are f64 here, not {width}; remove 'format'"
                 )
             return "double"
-    if logical in ("date", "time", "object", "array", "map", "vector"):
-        document.fault(
-            (*where, "logicalType"), f"a column cannot be of type {logical}; use one of {', '.join(OPTIONS)}"
-        )
+    near = difflib.get_close_matches(str(logical), list(OPTIONS), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"use one of {', '.join(OPTIONS)}"
+    document.fault((*where, "logicalType"), f"a column cannot be of type {logical!r}; {hint}")
     return "string"
 
 
@@ -263,7 +263,7 @@ def _check_ids(document: Document, fields: list[tuple[Place, Field]]) -> bool:
     given = {field.name: field.field_id for _, field in fields if field.field_id}
     if not given:
         return True
-    free = max(given.values()) + 1
+    free = max(0, *given.values()) + 1
     taken: dict[int, str] = {}
     for where, field in fields:
         if field.field_id == 0:
@@ -288,7 +288,7 @@ def _check_together(document: Document, place: Place, fields: list[tuple[Place, 
             )
             continue
         where, field = by_name[name]
-        if field.type != wanted:
+        if field.type != wanted and document.at((*where, "logicalType")) in OPTIONS:
             document.fault((*where, "logicalType"), f"the column '{name}' must be of type {wanted}")
         if not field.required:
             document.fault(where, f"the column '{name}' must have required: true")

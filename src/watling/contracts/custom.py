@@ -36,10 +36,8 @@ def custom_properties(
 
 def property_place(document: Document, place: Place, name: str) -> Place:
     """Where the custom property `name` of the owner at `place` stands; the owner itself if it has none."""
-    owner: Any = document.data
-    for step in place:
-        owner = owner[step]
-    for index, entry in enumerate(owner.get("customProperties") or []):
+    entries = document.at((*place, "customProperties"))
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, dict) and entry.get("property") == name:
             return (*place, "customProperties", index)
     return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ Place = tuple[str | int, ...]
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 200_000
 MAX_DEPTH = 40
+MAX_BRACKETS = 200
 
 
 @dataclass(slots=True)
@@ -46,6 +48,16 @@ class Document:
             except (KeyError, IndexError, TypeError, AttributeError):
                 break
         return line
+
+    def at(self, place: Place) -> Any:
+        """The data at `place`; None where there is none."""
+        node = self.data
+        for step in place:
+            try:
+                node = node[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return node
 
     def fault(self, place: Place, message: str) -> None:
         """Note something wrong at `place`; the same message on the same line is noted once."""
@@ -84,6 +96,7 @@ def parse(path: Path) -> Document:
 
 def _parse_text(document: Document, text: str) -> None:
     try:
+        _check_brackets(text)
         try:
             document._root = _yaml(duplicates=False).load(text)
         except DuplicateKeyError as error:
@@ -109,6 +122,15 @@ def _parse_text(document: Document, text: str) -> None:
     ) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         document.faults.append(Fault(document.file, 0, f"not valid YAML: {reason}"))
+
+
+def _check_brackets(text: str) -> None:
+    """Refuse absurd nesting before the parser, whose time grows with its square. Brackets in quotes count too."""
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_BRACKETS:
+            raise _TooLarge
 
 
 def _yaml(*, duplicates: bool) -> YAML:

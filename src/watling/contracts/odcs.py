@@ -101,7 +101,7 @@ def _topic(document: Document, stream: dict[str, Any], place: Place, name: str) 
     topic = stream.get("physicalName", f"{name}_data")
     if not isinstance(topic, str):
         return f"{name}_data"
-    if reason := topic_fault(topic):
+    if "physicalName" in stream and (reason := topic_fault(topic)):
         document.fault((*place, "physicalName"), reason)
     return topic
 
