@@ -90,15 +90,16 @@ def with_table_ids(contract: Contract, current: Schema, earlier: Iterable[Schema
     known = {column.name: column.field_id for column in current.columns}
     used = {*known.values(), *_used_ids(tuple(earlier))}
     highest = max((i for i in used if i < FIRST_RESERVED_FIELD_ID), default=0)
+    unused = (i for i in (*range(highest + 1, FIRST_RESERVED_FIELD_ID), *range(1, highest)) if i not in used)
     fields = []
     for field in contract.fields:
-        field_id = known.get(field.name)
+        field_id = known.get(field.name) or next(unused, None)
         if field_id is None:
-            highest += 1
-            field_id = highest
+            last = FIRST_RESERVED_FIELD_ID - 1
+            raise EvolutionError(
+                contract, [f"'{field.name}' is new, but the table has used all {last} ids for columns"]
+            )
         fields.append(replace(field, field_id=field_id))
-    if highest >= FIRST_RESERVED_FIELD_ID:
-        raise EvolutionError(contract, [f"the table has used all ids up to {FIRST_RESERVED_FIELD_ID - 1}"])
     return replace(contract, fields=tuple(fields))
 
 
@@ -141,6 +142,11 @@ def _cannot_add(
         return (
             f"id {field.field_id} was the column '{used[field.field_id]}' once and files may still hold it: "
             f"give '{field.name}' an id never used before"
+        )
+    if field.required and field in PROVENANCE:
+        return (
+            f"the table lacks '{field.name}', which says where a row came from: Watling did not make this table, or "
+            "another tool dropped the column; move the table away"
         )
     if field.required:
         return (
