@@ -1,0 +1,129 @@
+"""Receives the settings and the page's sources; gives the FastAPI application: page, REST, WebSocket, metrics.
+
+This is one of the three places that compose rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mimetypes
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+import watling
+from watling.config import Settings
+from watling.contracts.model import Contract
+from watling.dashboard.api import live_routes
+from watling.dashboard.guard import Guard
+from watling.dashboard.hot import HotState
+from watling.dashboard.hub import Hub
+from watling.dashboard.metrics import make_registry
+from watling.dashboard.status import StatusReader, StatusSource, compose
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+BASEMAP = HERE / "basemap"
+MAX_AGE_S = 31_536_000
+
+
+class Feed(Protocol):
+    """Something that fills a hot state while the page runs."""
+
+    def start(self, hot: HotState) -> None:
+        """Begin, without blocking. Called once, when the page starts."""
+
+    def stop(self) -> None:
+        """End within a few seconds. Called once, when the page stops."""
+
+
+class Assets(StaticFiles):
+    """Static files, the compressed twin (`name.gz`) where the client takes it and it is there."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        accepted = dict(scope["headers"]).get(b"accept-encoding", b"").decode("latin-1")
+        if "gzip" in accepted and self.lookup_path(path + ".gz")[1] is not None:
+            response = await super().get_response(path + ".gz", scope)
+            response.headers["content-type"] = mimetypes.guess_type(path)[0] or "application/octet-stream"
+            response.headers["content-encoding"] = "gzip"
+        else:
+            response = await super().get_response(path, scope)
+        response.headers["vary"] = "accept-encoding"
+        hashed = path.startswith("assets/")
+        response.headers["cache-control"] = f"public, max-age={MAX_AGE_S}, immutable" if hashed else "no-cache"
+        return response
+
+
+def create_app(
+    settings: Settings,
+    *,
+    contracts: Mapping[str, Contract],
+    status: StatusSource,
+    feeds: Sequence[Feed] = (),
+    static: Path = STATIC,
+) -> FastAPI:
+    """The page. `status` tells totals and lag, `feeds` fill the map; both are started and stopped with the app.
+
+    `app.state.hot` is the `HotState`, `app.state.hub` the `Hub`.
+    """
+    hot = HotState(contracts)
+    reader = StatusReader(status)
+    hub = Hub(hot, reader)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(reader.run()), asyncio.create_task(hub.run())]
+        for feed in feeds:
+            feed.start(hot)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(asyncio.to_thread(feed.stop) for feed in feeds))
+
+    app = FastAPI(
+        title="Watling",
+        version=watling.__version__,
+        summary="Live state of the city's streams.",
+        lifespan=lifespan,
+        docs_url=None,  # Swagger's page loads scripts from another host
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.hot, app.state.hub = hot, hub
+    app.add_middleware(Guard, host=settings.page.host)
+    app.include_router(live_routes(hot, hub))
+    registry = make_registry(lambda: compose(hot, reader, len(hub.viewers)), lambda: (hub.frames, hub.frame_bytes))
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> JSONResponse:
+        return JSONResponse({"ok": True, "version": watling.__version__})
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.websocket("/ws")
+    async def live(socket: WebSocket) -> None:
+        await hub.attend(socket)
+
+    app.mount("/basemap", StaticFiles(directory=BASEMAP), name="basemap")
+    if (static / "index.html").is_file():
+        app.mount("/", Assets(directory=static, html=True), name="page")
+    else:
+
+        @app.get("/", include_in_schema=False)
+        def not_built() -> PlainTextResponse:
+            text = "The page is not built. In a clone: `.venv/bin/python tools/build_page.py`, then start it again.\n"
+            return PlainTextResponse(text, status_code=503)
+
+    return app

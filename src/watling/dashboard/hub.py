@@ -1,0 +1,186 @@
+"""Receives the hot state and the status; gives every viewer the same encoded updates over its WebSocket.
+
+One update is made a tick and encoded once. A viewer confirms each binary frame with `{"ack": seq}`; one that has
+UNCONFIRMED frames open gets none until it has caught up, and then a whole frame: fewer frames, never an older queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from functools import cached_property
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from watling.dashboard.fleet import Positions
+from watling.dashboard.frames import encode
+from watling.dashboard.hot import HotState, now_ms
+from watling.dashboard.status import StatusReader, compose
+
+FRAMES_PER_SECOND = 4.0
+STATUS_EVERY = 4  # ticks
+PLACES_EVERY = 8
+UNCONFIRMED = 3
+MAX_VIEWERS = 500
+SEND_TIMEOUT_S = 20.0
+PLACES_SENT = 500
+
+log = logging.getLogger(__name__)
+
+
+class Update:
+    """What one tick has for the viewers."""
+
+    def __init__(self, hot: HotState, seq: int) -> None:
+        self._hot = hot
+        self.seq = seq
+        self.at = now_ms()
+        positions, names, gone = hot.changed()
+        self.empty = not (len(positions.slot) or names or gone)
+        self._delta: tuple[Positions, list[tuple[int, str, str]], list[int]] = (positions, names, gone)
+
+    @cached_property
+    def delta(self) -> bytes:
+        """The vehicles that changed since the tick before."""
+        positions, names, gone = self._delta
+        return encode(positions, names, gone, seq=self.seq, at=self.at, whole=False)
+
+    @cached_property
+    def whole(self) -> bytes:
+        """All vehicles."""
+        positions, names = self._hot.everything()
+        return encode(positions, names, [], seq=self.seq, at=self.at, whole=True)
+
+
+class Viewer:
+    """One open WebSocket: at most one frame and one text of each kind wait for it."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.sent: list[int] = []
+        self.skipped = 0
+        self._whole = True
+        self._frame: bytes | None = None
+        self._texts: dict[str, str] = {}
+        self._wake = asyncio.Event()
+
+    def offer(self, update: Update) -> None:
+        """Take this tick's vehicles, or remember that they were missed."""
+        if self._frame is not None or len(self.sent) >= UNCONFIRMED:
+            self._whole = self._whole or not update.empty
+            self.skipped += not update.empty
+            return
+        if self._whole:
+            self._frame, self._whole = update.whole, False
+        elif not update.empty:
+            self._frame = update.delta
+        else:
+            return
+        self.sent.append(update.seq)
+        self._wake.set()
+
+    def tell(self, kind: str, text: str) -> None:
+        """Take a text; a newer one of the same kind replaces one that still waits."""
+        self._texts[kind] = text
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Send what waits, until cancelled or disconnected."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            texts, self._texts = self._texts, {}
+            for text in texts.values():
+                await asyncio.wait_for(self.socket.send_text(text), SEND_TIMEOUT_S)
+            if self._frame is not None:
+                frame = self._frame
+                await asyncio.wait_for(self.socket.send_bytes(frame), SEND_TIMEOUT_S)
+                self._frame = None
+
+    async def read(self) -> None:
+        """Take confirmations until the viewer leaves."""
+        while True:
+            message = json.loads(await self.socket.receive_text())
+            seq = message.get("ack") if isinstance(message, dict) else None
+            if isinstance(seq, int):
+                self.sent = [s for s in self.sent if s > seq]
+
+
+class Hub:
+    """Makes the updates and knows the viewers."""
+
+    def __init__(self, hot: HotState, status: StatusReader) -> None:
+        self.hot = hot
+        self.status = status
+        self.viewers: set[Viewer] = set()
+        self.frames = 0
+        self.frame_bytes = 0
+        self._texts: dict[str, str] = {}
+        self._places_version = -1
+        self._samples: str = ""
+
+    async def run(self) -> None:
+        """Tick until cancelled. A tick that runs late is not made up for."""
+        loop = asyncio.get_running_loop()
+        seq, due = 0, loop.time()
+        while True:
+            seq += 1
+            try:
+                self._tick(seq)
+            except Exception:  # one bad tick must not end the page
+                log.exception("an update for the viewers could not be made")
+            due = max(due + 1 / FRAMES_PER_SECOND, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _tick(self, seq: int) -> None:
+        if seq % STATUS_EVERY == 0 or not self._texts:
+            self._say("status", compose(self.hot, self.status, len(self.viewers)))
+            self._say_if_new("quarantine", {"kind": "quarantine", "samples": self.hot.samples()})
+        if seq % PLACES_EVERY == 0 and (version := self.hot.places_version()) != self._places_version:
+            self._places_version = version
+            streams = ("emergency", "traffic", "weather")
+            places = {name: self.hot.places(name, PLACES_SENT) for name in streams}
+            self._say("places", {"kind": "places", "at": now_ms(), "places": places})
+        update = Update(self.hot, seq)
+        for viewer in self.viewers:
+            viewer.offer(update)
+        if not update.empty and self.viewers:
+            self.frames += 1
+            self.frame_bytes += len(update.delta)
+
+    def _say(self, kind: str, body: dict[str, Any]) -> None:
+        self._texts[kind] = text = json.dumps(body, separators=(",", ":"), default=str)
+        for viewer in self.viewers:
+            viewer.tell(kind, text)
+
+    def _say_if_new(self, kind: str, body: dict[str, Any]) -> None:
+        if json.dumps(body, separators=(",", ":"), default=str) != self._texts.get(kind):
+            self._say(kind, body)
+
+    async def attend(self, socket: WebSocket) -> None:
+        """Serve one viewer until it leaves."""
+        if len(self.viewers) >= MAX_VIEWERS:
+            await socket.close(1013, f"{MAX_VIEWERS} viewers are connected; try again later")
+            return
+        await socket.accept()
+        viewer = Viewer(socket)
+        for kind, text in self._texts.items():
+            viewer.tell(kind, text)
+        self.viewers.add(viewer)
+        tasks = [asyncio.create_task(viewer.read()), asyncio.create_task(viewer.write())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) and not isinstance(
+                    error, WebSocketDisconnect | TimeoutError | ValueError
+                ):
+                    log.debug("a viewer left: %r", error)
+        finally:
+            self.viewers.discard(viewer)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if socket.client_state == WebSocketState.CONNECTED and socket.application_state == WebSocketState.CONNECTED:
+                await socket.close(1001)
