@@ -1,0 +1,72 @@
+"""Receives the positions of trips, twice; gives for each trip the times between which it may be shown.
+
+Car trips begin and end near homes. A trip is shown from when it first leaves the circle around its first point until
+it last enters the circle around its last point; a trip that never leaves them is not shown at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+EARTH_M = 6_371_008.8
+Window = tuple[int, int]  # microseconds since 1970, inclusive
+
+Passes = Callable[[], Iterator[pa.Table]]
+"""Opens the recording anew; tables of `trip` (string), `time` (UTC), `lat`, `lon` (double, null: no position)."""
+
+
+def metres(lat1: np.ndarray, lon1: np.ndarray, lat2: np.ndarray | float, lon2: np.ndarray | float) -> np.ndarray:
+    """Great-circle distance in metres (haversine), degrees in."""
+    a1, a2 = np.radians(lat1), np.radians(lat2)
+    h = np.sin((a2 - a1) / 2) ** 2 + np.cos(a1) * np.cos(a2) * np.sin(np.radians(lon2 - lon1) / 2) ** 2
+    return np.asarray(2 * EARTH_M * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
+
+
+def windows(passes: Passes, radius: float) -> dict[str, Window]:
+    """What may be shown of each trip. Reads the recording twice; memory is that of one entry a trip."""
+    ends: dict[str, list[tuple[int, float, float]]] = {}
+    for trip, time, lat, lon in _trips(passes()):
+        first, last = int(np.argmin(time)), int(np.argmax(time))
+        here = [(int(time[i]), float(lat[i]), float(lon[i])) for i in (first, last)]
+        known = ends.setdefault(trip, here)
+        ends[trip] = [min(known[0], here[0]), max(known[1], here[1])]
+    shown: dict[str, Window] = {}
+    for trip, time, lat, lon in _trips(passes()):
+        (_, lat0, lon0), (_, lat1, lon1) = ends[trip]
+        left = time[metres(lat, lon, lat0, lon0) > radius]
+        outside = time[metres(lat, lon, lat1, lon1) > radius]
+        begin = int(left.min()) if len(left) else np.iinfo(np.int64).max
+        end = int(outside.max()) if len(outside) else np.iinfo(np.int64).min
+        known_window = shown.get(trip, (begin, end))
+        shown[trip] = (min(begin, known_window[0]), max(end, known_window[1]))
+    return shown
+
+
+def _trips(tables: Iterator[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    for table in tables:
+        table = table.filter(pc.and_(pc.is_valid(table["lat"]), pc.is_valid(table["lon"])))
+        if not len(table):
+            continue
+        codes = pc.dictionary_encode(table["trip"].combine_chunks())
+        index = np.asarray(codes.indices)
+        time = np.asarray(table["time"].cast(pa.int64()).combine_chunks())
+        lat, lon = (np.asarray(table[c].combine_chunks()) for c in ("lat", "lon"))
+        for code, trip in enumerate(codes.dictionary.to_pylist()):
+            mine = index == code
+            yield trip, time[mine], lat[mine], lon[mine]
+
+
+def inside(trip: pa.Array, time: pa.Array, shown: dict[str, Window]) -> pa.Array:
+    """True where a row's time lies in its trip's window."""
+    codes = pc.dictionary_encode(trip)
+    names = codes.dictionary.to_pylist()
+    nothing = (1, 0)
+    begin = np.array([shown.get(n, nothing)[0] for n in names] or [0], dtype=np.int64)
+    end = np.array([shown.get(n, nothing)[1] for n in names] or [0], dtype=np.int64)
+    index = np.asarray(codes.indices)
+    at = np.asarray(time.cast(pa.int64()))
+    return pa.array((at >= begin[index]) & (at <= end[index]))
