@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from watling.contracts.names import stream_fault, topic_fault
 STREAM_PROPERTIES = ("key", "sort", "dedupWindowSeconds", "eventTimeAheadSeconds", "h3Resolution", "maxRecordBytes")
 """What `schema[0].customProperties` may hold for Watling."""
 
+VERSION = re.compile(r"[A-Za-z0-9._+-]{1,64}\Z")
 MAX_WINDOW_S = 31 * 86400
 MAX_AHEAD_S = 366 * 86400
 MAX_RECORD_BYTES = 1024 * 1024 * 1024
@@ -48,6 +50,9 @@ def _contract(document: Document, data: dict[str, Any]) -> Contract | None:
         document.fault(
             ("apiVersion",), f"apiVersion is {version}; Watling reads version 3 of the standard, such as v3.2.0"
         )
+    number = data.get("version")
+    if isinstance(number, str) and not VERSION.match(number):
+        document.fault(("version",), "version must be up to 64 letters, digits and '.', '-', '+', '_', such as 1.0.0")
     schema = data.get("schema")
     if not isinstance(schema, list) or len(schema) != 1 or not isinstance(schema[0], dict):
         document.fault(("schema",), "'schema' must list exactly one object: one file describes one stream")

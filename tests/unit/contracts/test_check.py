@@ -188,6 +188,11 @@ def test_version_2_of_the_standard_is_refused(write: Write) -> None:
     assert "version 3" in on_line(check_file(write(MINIMAL.replace("v3.2.0", "v2.2.2"))), 1)
 
 
+def test_a_version_is_one_word(write: Write) -> None:
+    """It is part of identifiers that are compiled from the contract."""
+    assert "such as 1.0.0" in on_line(check_file(write(MINIMAL.replace("version: 1.0.0", 'version: "1 */ x"'))), 4)
+
+
 def test_properties_of_other_tools_pass(write: Write) -> None:
     """A document shared with a catalogue carries that tool's properties too."""
     other = "{name: x, logicalType: string, customProperties: [{property: piiScanner, value: 3}, {property: wires, value: 1, vendor: other}]}"
