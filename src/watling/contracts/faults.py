@@ -6,14 +6,25 @@ from dataclasses import dataclass
 
 from watling.errors import UsageError
 
+MAX_MESSAGE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a contract file. `line` counts from 1; 0 means the file as a whole."""
+    """One thing wrong with a contract file. `line` counts from 1; 0 means the file as a whole.
+
+    A message may quote the file: what would break the line or the terminal is shown escaped, and very long ones are cut.
+    """
 
     file: str
     line: int
     message: str
+
+    def __post_init__(self) -> None:
+        message = self.message if len(self.message) <= MAX_MESSAGE else self.message[: MAX_MESSAGE - 1] + "…"
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        object.__setattr__(self, "message", message)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"

@@ -193,6 +193,15 @@ def test_a_version_is_one_word(write: Write) -> None:
     assert "such as 1.0.0" in on_line(check_file(write(MINIMAL.replace("version: 1.0.0", 'version: "1 */ x"'))), 4)
 
 
+def test_what_a_file_holds_cannot_break_the_message(write: Write) -> None:
+    """A control character in a name must not reach the terminal, nor a megabyte of it the log."""
+    faults = check_file(
+        write(columns('{name: "a\\e[31m\\nb", logicalType: string}', f"{{name: {'x' * 9000}, logicalType: string}}"))
+    )
+    assert "\\x1b[31m\\n" in on_line(faults, 11)
+    assert len(on_line(faults, 12)) <= 1000
+
+
 def test_properties_of_other_tools_pass(write: Write) -> None:
     """A document shared with a catalogue carries that tool's properties too."""
     other = "{name: x, logicalType: string, customProperties: [{property: piiScanner, value: 3}, {property: wires, value: 1, vendor: other}]}"
