@@ -28,6 +28,7 @@ REJECTED = pa.schema(
 )
 """Rows for quarantine; the lake adds when they were put there."""
 
+GIVEN = ("stream", "topic", "_kafka_generation", "_replay_id")
 FROM_RECORD = {
     "record_time": "_ingested_at",
     "raw": "value",
@@ -39,32 +40,23 @@ FROM_RECORD = {
 
 def split(shaped: pa.Table, contract: Contract, generation: int) -> tuple[pa.Table, pa.Table]:
     """(good rows in the schema of `targets.arrow`, the others in REJECTED), each in the order of `shaped`."""
-    good = pc.is_null(shaped["_reason"])
-    all_good = shaped["_reason"].null_count == shaped.num_rows
-    landed = shaped if all_good else shaped.filter(good)
-    rejected = shaped.slice(0, 0) if all_good else shaped.filter(pc.invert(good))
-    return _rows(landed, contract, generation), _rejected(rejected, contract, generation)
-
-
-def _rows(landed: pa.Table, contract: Contract, generation: int) -> pa.Table:
     schema = arrow.compile(contract)
-    given = {
-        "_kafka_generation": _all(generation, landed.num_rows),
-        "_replay_id": pa.nulls(landed.num_rows, pa.string()),
-    }
-    return pa.table([given[n] if n in given else landed[n] for n in schema.names], schema=schema)
+    landed = shaped.select([n for n in schema.names if n not in GIVEN])
+    rejected = shaped.select([FROM_RECORD.get(n, n) for n in REJECTED.names if n not in GIVEN])
+    if shaped["_reason"].null_count == shaped.num_rows:
+        rejected = rejected.slice(0, 0)
+    else:
+        good = pc.is_null(shaped["_reason"])
+        landed, rejected = landed.filter(good), rejected.filter(pc.invert(good))
+    return _complete(landed, schema, contract, generation), _complete(rejected, REJECTED, contract, generation)
 
 
-def _rejected(rejected: pa.Table, contract: Contract, generation: int) -> pa.Table:
-    size = rejected.num_rows
+def _complete(rows: pa.Table, schema: pa.Schema, contract: Contract, generation: int) -> pa.Table:
+    size = rows.num_rows
     given = {
         "stream": pa.repeat(pa.scalar(contract.name), size),
         "topic": pa.repeat(pa.scalar(contract.topic), size),
-        "_kafka_generation": _all(generation, size),
+        "_kafka_generation": pa.array(np.full(size, generation, np.int32)),
+        "_replay_id": pa.nulls(size, pa.string()),
     }
-    columns = [given[n] if n in given else rejected[FROM_RECORD.get(n, n)] for n in REJECTED.names]
-    return pa.table(columns, schema=REJECTED)
-
-
-def _all(value: int, size: int) -> pa.Array:
-    return pa.array(np.full(size, value, np.int32))
+    return pa.table([given[n] if n in given else rows[FROM_RECORD.get(n, n)] for n in schema.names], schema=schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from watling.contracts.model import Contract, Field, Reason
 from watling.contracts.targets.arrow import TYPES
 from watling.pipeline.transforms.arrays import PART, TEXT, WIRE, end_bytes, flags, present, put, whole, without
-from watling.pipeline.transforms.faults import Faults, sent_as, shown
+from watling.pipeline.transforms.faults import Faults, Sent
 from watling.pipeline.transforms.json_reader import compute
 from watling.pipeline.transforms.numbers import Cast, to_boolean, to_double, to_integer
 from watling.pipeline.transforms.timestamps import to_timestamp
@@ -32,7 +32,7 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
 
     Reasons: wrong_type, and out_of_range for a number that the type does not hold.
     """
-    faults = Faults(table)
+    faults, sent = Faults(table), Sent(table)
     columns: dict[str, pa.Array] = {}
     for field in contract.fields:
         kind = TYPES[field.type]
@@ -40,24 +40,24 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
         if texts.null_count == len(texts):
             columns[field.name] = pa.nulls(table.num_rows, kind)
             continue
-        cast = _cast(table, field, texts, kind)
+        cast = _cast(table, sent, field, texts, kind)
         columns[field.name] = cast.values
         if cast.wrong is not None:
-            faults.add(
-                cast.wrong, Reason.WRONG_TYPE, *_told(table, field, EXPECTED[field.type], "Mend it in the device")
-            )
+            message = _Message(sent, field, EXPECTED[field.type], "Mend it in the device")
+            faults.add(cast.wrong, Reason.WRONG_TYPE, sent.name(field), message)
         if cast.beyond is not None:
-            faults.add(cast.beyond, Reason.OUT_OF_RANGE, *_told(table, field, HOLDS[field.type], "Check the device"))
+            message = _Message(sent, field, HOLDS[field.type], "Check the device")
+            faults.add(cast.beyond, Reason.OUT_OF_RANGE, sent.name(field), message)
     return faults.apply(put(table, columns))
 
 
-def _cast(table: pa.Table, field: Field, texts: pa.Array, kind: pa.DataType) -> Cast:
+def _cast(table: pa.Table, sent: Sent, field: Field, texts: pa.Array, kind: pa.DataType) -> Cast:
     if field.type == "timestamp":
         return to_timestamp(texts)
     if field.type == "boolean":
         return to_boolean(texts)
     if field.type == "string":
-        return _to_text(table, field, texts)
+        return _to_text(table, sent, field, texts)
     scale = _scale(table, field)
     if scale is None:
         return to_double(texts) if field.type == "double" else to_integer(texts, kind)
@@ -84,13 +84,13 @@ def _scale(table: pa.Table, field: Field) -> tuple[pa.Array | float, pa.Array | 
     return pa.array(factor), pa.array(summand)
 
 
-def _to_text(table: pa.Table, field: Field, texts: pa.Array) -> Cast:
+def _to_text(table: pa.Table, sent: Sent, field: Field, texts: pa.Array) -> Cast:
     """Text as it is; an array or object given for it is wrong. Only texts that look like one are asked about."""
     first, _ = end_bytes(texts)
     suspects = np.flatnonzero(((first == ord("{")) | (first == ord("["))) & present(texts))
     if not len(suspects):
         return Cast(texts)
-    names = {row: sent_as(table, field, row).name for row in suspects.tolist()} if len(field.wires) > 1 else {}
+    names = {row: sent.wire(field, row).name for row in suspects.tolist()} if len(field.wires) > 1 else {}
     wrong = np.zeros(len(texts), dtype=bool)
     raw = whole(table["value"])
     for name in dict.fromkeys(names.values()) if names else (field.wires[0].name,):
@@ -103,14 +103,14 @@ def _to_text(table: pa.Table, field: Field, texts: pa.Array) -> Cast:
     return Cast(without(texts, wrong), wrong) if wrong.any() else Cast(texts)
 
 
-def _told(
-    table: pa.Table, field: Field, expected: str, advice: str
-) -> tuple[Callable[[int], str], Callable[[int], str]]:
-    def name(row: int) -> str:
-        return sent_as(table, field, row).name
+@dataclass(slots=True)
+class _Message:
+    sent: Sent
+    field: Field
+    expected: str
+    advice: str
 
-    def message(row: int) -> str:
-        unit = f" in {field.unit}" if field.unit else ""
-        return f"{name(row)} {shown(table, field, row)}; the contract expects {expected}{unit}. {advice} or mend the contract."
-
-    return name, message
+    def __call__(self, row: int) -> str:
+        unit = f" in {self.field.unit}" if self.field.unit else ""
+        found = self.sent.shown(self.field, row)
+        return f"{found}; the contract expects {self.expected}{unit}. {self.advice} or mend the contract."

@@ -14,7 +14,7 @@ from watling.pipeline.transforms.faults import Faults
 from watling.pipeline.transforms.json_reader import read_objects
 
 OPEN, CLOSE = ord("{"), ord("}")
-LEAF = 32  # rows in which bytes that are not UTF-8 are looked for one by one
+LEAF = 128  # rows in which bytes that are not UTF-8 are looked for one by one
 BLANKS = " \t\r\n"
 KINDS = {"[": "an array", '"': "a text", "t": "true", "f": "false", "n": "null", "N": "no number", "I": "no number"}
 
@@ -63,7 +63,7 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
         objects[where[flags(pc.starts_with(trimmed, "{"))]] = True
     if bad.any():
         texts = without(texts, bad)
-    wires, read = read_objects(texts, contract.wire_names, likely | bad)
+    wires, read = read_objects(texts, contract.wire_names, unlikely & ~bad)
     if unlikely.any() or read.null_count or not pc.all(read).as_py():
         ok = flags(read) & objects
         faulty = np.flatnonzero(~ok & ~bad)

@@ -62,21 +62,40 @@ class Faults:
         return put(table, columns)
 
 
-def sent_as(table: pa.Table, field: Field, row: int) -> Wire:
-    """The wire that gave `field` its value in this row: the first that is not null; the first of all if none is."""
-    for wire in field.wires:
-        name = f"{PART}{wire.name}.{wire.part}" if wire.part else WIRE + wire.name
-        if name in table.column_names and table[name][row].is_valid:
-            return wire
-    return field.wires[0]
+class Sent:
+    """What the device sent for a column, looked up for the records at fault."""
 
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._arrays: dict[str, pa.Array] = {}
 
-def shown(table: pa.Table, field: Field, row: int, unit: bool = False) -> str:
-    """`is <value>` as the device sent it, shortened and printable; not the value where it is personal."""
-    if field.personal:
-        return f"does not fit {HIDDEN}"
-    text = table[WIRE + sent_as(table, field, row).name][row].as_py()
-    return f"is {printable(text)}{f' {field.unit}' if unit and field.unit else ''}"
+    def wire(self, field: Field, row: int) -> Wire:
+        """The wire that gave `field` its value in this row: the first that is not null; the first of all if none is."""
+        for wire in field.wires:
+            array = self._array(f"{PART}{wire.name}.{wire.part}" if wire.part else WIRE + wire.name)
+            if array is not None and array[row].is_valid:
+                return wire
+        return field.wires[0]
+
+    def name(self, field: Field) -> Callable[[int], str]:
+        """The wire's name, by row."""
+        return lambda row: self.wire(field, row).name
+
+    def shown(self, field: Field, row: int, unit: bool = False) -> str:
+        """`<wire> is <value>` as the device sent it, shortened and printable; not the value where it is personal."""
+        name = self.wire(field, row).name
+        if field.personal:
+            return f"{name} does not fit {HIDDEN}"
+        array = self._array(WIRE + name)
+        text = array[row].as_py() if array is not None else None
+        return f"{name} is {printable(text)}{f' {field.unit}' if unit and field.unit else ''}"
+
+    def _array(self, name: str) -> pa.Array | None:
+        if name not in self._arrays:
+            if name not in self._table.column_names:
+                return None
+            self._arrays[name] = whole(self._table[name])
+        return self._arrays[name]
 
 
 def printable(text: str | None) -> str:

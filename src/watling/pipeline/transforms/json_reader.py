@@ -15,7 +15,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-PIECE = 16_384  # rows that are read again with the guard when one of them is malformed
+from watling.pipeline.transforms.arrays import flags, whole, without
+
 _local = threading.local()
 
 
@@ -43,60 +44,42 @@ def compute(query: str, **columns: pa.Array) -> pa.Table:
         con.unregister("input")
 
 
-def read_objects(texts: pa.Array, keys: tuple[str, ...], likely: np.ndarray) -> tuple[dict[str, pa.Array], pa.Array]:
+def read_objects(texts: pa.Array, keys: tuple[str, ...], doubtful: np.ndarray) -> tuple[dict[str, pa.Array], pa.Array]:
     """Top-level `keys` of each JSON text (large_string, valid UTF-8, null allowed).
 
     Gives a string column for each key and a boolean column that is true where the text is JSON other than `null`.
     A key's text is that of its value: a string unescaped, a number in its shortest form (integers digit for digit), an
     object or array as JSON; null where the key is missing or null; the first of equal keys counts. Trailing commas
-    and the words NaN and Infinity are tolerated. `likely` marks texts that look like objects: they are tried
-    without a guard first.
+    and the words NaN and Infinity are tolerated. `doubtful` (boolean) marks texts that do not look like objects: they
+    are checked first. Where another one is malformed, all are checked and read again.
     """
     groups = _apart(keys)
-    if not len(texts):
-        return {key: pa.array([], pa.string()) for key in keys}, pa.array([], pa.bool_())
+    if doubtful.any():
+        rows = np.flatnonzero(doubtful)
+        malformed = doubtful.copy()
+        malformed[rows] = ~flags(_valid(texts.take(pa.array(rows))))
+        texts = without(texts, malformed)
     try:
-        answer = _ask(texts, groups, likely)
+        answer = compute(_query(groups), v=texts)
     except (duckdb.InvalidInputException, UnicodeDecodeError):  # the latter: a message cut within a character
-        answer = pa.concat_tables(
-            _ask_piece(texts.slice(i, PIECE), groups, likely[i : i + PIECE]) for i in range(0, len(texts), PIECE)
-        )
+        texts = without(texts, ~flags(_valid(texts)))
+        answer = compute(_query(groups), v=texts)
     columns: dict[str, pa.Array] = {}
     for number, group in enumerate(groups):
-        struct = answer[f"g{number}"]
-        struct = struct.chunk(0) if struct.num_chunks == 1 else struct.combine_chunks()
-        columns |= dict(zip(group, struct.flatten(), strict=True))
-        if number == 0:
-            read = struct.is_valid()
-    return columns, read
+        columns |= dict(zip(group, whole(answer[f"g{number}"]).flatten(), strict=True))
+    return columns, whole(answer["g0"]).is_valid()
 
 
-def _ask_piece(texts: pa.Array, groups: tuple[tuple[str, ...], ...], likely: np.ndarray) -> pa.Table:
-    try:
-        return _ask(texts, groups, likely)
-    except (duckdb.InvalidInputException, UnicodeDecodeError):
-        return _ask(texts, groups, np.zeros(len(texts), dtype=bool))
-
-
-def _ask(texts: pa.Array, groups: tuple[tuple[str, ...], ...], likely: np.ndarray) -> pa.Table:
-    if likely.all():
-        return compute(_query(groups, "plain"), v=texts)
-    if likely.any():
-        return compute(_query(groups, "likely"), v=texts, likely=pa.array(likely))
-    return compute(_query(groups, "guarded"), v=texts)
+def _valid(texts: pa.Array) -> pa.Array:
+    return whole(compute("select json_valid(v) as valid from input", v=texts)["valid"])
 
 
 @lru_cache(maxsize=64)
-def _query(groups: tuple[tuple[str, ...], ...], guard: str) -> str:
+def _query(groups: tuple[tuple[str, ...], ...]) -> str:
     columns = []
     for number, group in enumerate(groups):
         shape = json.dumps(dict.fromkeys(group, "VARCHAR"), ensure_ascii=False).replace("'", "''")
-        read = f"from_json(v, '{shape}')"
-        if guard == "guarded":
-            read = f"case when json_valid(v) then {read} end"
-        elif guard == "likely":
-            read = f"case when likely then {read} when json_valid(v) then {read} end"
-        columns.append(f"{read} as g{number}")
+        columns.append(f"from_json(v, '{shape}') as g{number}")
     return f"select {', '.join(columns)} from input"  # noqa: S608  keys are quoted above
 
 

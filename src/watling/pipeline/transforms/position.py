@@ -65,7 +65,7 @@ def _pairs(
 
 def _objects(texts: pa.Array, rows: np.ndarray, bad: np.ndarray) -> dict[Part, pa.Array]:
     only = pc.if_else(pa.array(rows), texts, pa.scalar(None, pa.string())).cast(pa.large_string())
-    wires, read = read_objects(only, tuple(key for keys in KEYS.values() for key in keys), ~rows)
+    wires, read = read_objects(only, tuple(key for keys in KEYS.values() for key in keys), rows)
     bad |= rows & ~flags(read)
     return {part: pc.coalesce(*(wires[key] for key in keys)) for part, keys in KEYS.items()}
 

@@ -7,15 +7,19 @@ microseconds, told apart by its size. A date alone is no time of an event.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watling.pipeline.transforms.arrays import present, spans
+from watling.pipeline.transforms.arrays import flags, present, spans, without
 from watling.pipeline.transforms.numbers import Cast, filled, to_double
 
 UTC = pa.timestamp("us", "UTC")
 COLON, POINT, ZERO, NINE = ord(":"), ord("."), ord("0"), ord("9")
+COMMON = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})"
 WIDTH = 36  # bytes of the longest form, and some
 FIRST_S, LAST_S = 946_684_800, 10_000_000_000  # 2000-01-01 and the first second with eleven digits
 UNITS_US = {1: 1_000_000, 1_000: 1_000, 1_000_000: 1}  # parts of a second a unit has -> its microseconds
@@ -26,13 +30,15 @@ DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 3
 def to_timestamp(texts: pa.Array) -> Cast:
     """`texts` (string) -> timestamps (us, UTC)."""
     if _has_clock(texts):
-        for zoned in (True, False):  # one form for a whole batch is the rule; each try ends at the first other one
-            try:
-                values = texts.cast(UTC) if zoned else texts.cast(pa.timestamp("us")).cast(UTC)
-            except pa.ArrowInvalid:
-                continue
-            return Cast(values)
+        try:  # one form for a whole batch is the rule: that of its first value
+            return Cast(_cast(texts, re.search(ZONE + r"\Z", texts.drop_null()[0].as_py()) is not None))
+        except (pa.ArrowInvalid, IndexError):
+            pass
     return _any_form(texts)
+
+
+def _cast(texts: pa.Array, zoned: bool) -> pa.Array:
+    return texts.cast(UTC) if zoned else texts.cast(pa.timestamp("us")).cast(UTC)
 
 
 def _has_clock(texts: pa.Array) -> bool:
@@ -44,16 +50,32 @@ def _has_clock(texts: pa.Array) -> bool:
 
 
 def _any_form(texts: pa.Array) -> Cast:
-    pieces = [_iso(texts.slice(i, PIECE)) for i in range(0, max(len(texts), 1), PIECE)]
+    """The common forms at once, the rest on a matrix, what is left as numbers."""
+    values = pa.nulls(len(texts), UTC)
+    common = np.zeros(len(texts), dtype=bool)
+    for zoned in (True, False):
+        form = flags(pc.match_substring_regex(texts, COMMON + (ZONE if zoned else "") + r"\z"))
+        if form.any():
+            try:
+                values = pc.coalesce(values, _cast(without(texts, ~form), zoned))
+            except pa.ArrowInvalid:  # the form of a date that there is not, such as 30 February
+                continue
+            common |= form
+    rest = filled(texts) & ~common
+    if not rest.any():
+        return Cast(values)
+    rows = np.flatnonzero(rest)
+    others = texts.take(pa.array(rows))
+    pieces = [_iso(others.slice(i, PIECE)) for i in range(0, len(rows), PIECE)]
     micros, ok = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    rest = filled(texts) & ~ok
-    if rest.any():
-        rows = np.flatnonzero(rest)
-        number, fits = _epoch(texts.take(pa.array(rows)))
-        micros[rows[fits]] = number[fits]
-        ok[rows[fits]] = True
-        rest = filled(texts) & ~ok
-    return Cast(pa.array(micros, mask=~ok).cast(UTC), rest if rest.any() else None)
+    number, fits = _epoch(others)
+    micros = np.where(fits & ~ok, number, micros)
+    ok |= fits
+    where = np.full(len(texts), -1, np.int64)
+    where[rows] = np.arange(len(rows))
+    found = pa.array(micros, mask=~ok).cast(UTC).take(pa.array(where, mask=where < 0))
+    rest[rows[ok]] = False
+    return Cast(pc.coalesce(values, found), rest if rest.any() else None)
 
 
 def _epoch(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from watling.contracts.model import Contract, Field, Reason
 from watling.pipeline.transforms.arrays import flags, present, whole
-from watling.pipeline.transforms.faults import Faults, sent_as, shown
+from watling.pipeline.transforms.faults import Faults, Sent
 
 SECOND_US = 1_000_000
 POSITION = ("latitude", "longitude")
@@ -18,7 +18,7 @@ POSITION = ("latitude", "longitude")
 
 def step(table: pa.Table, contract: Contract) -> pa.Table:
     """Sets reasons, column by column: missing, out_of_range, not_allowed, too_large. Changes no value."""
-    faults = Faults(table)
+    faults, sent = Faults(table), Sent(table)
     for field in contract.fields:
         values = whole(table[field.name])
         if field.required and not field.derived:
@@ -26,11 +26,11 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
         if values.null_count == len(values):
             continue
         if field.name == contract.time_column:
-            _time(faults, table, contract, field, values)
+            _time(faults, sent, table, contract, field, values)
         if field.type in ("int", "long", "double"):
-            _range(faults, table, field, values)
+            _range(faults, sent, field, values)
         if field.type == "string":
-            _text(faults, table, field, values)
+            _text(faults, sent, field, values)
     _whole_position(faults, table, contract)
     return faults.apply(table)
 
@@ -46,7 +46,7 @@ def _required(faults: Faults, field: Field, values: pa.Array) -> None:
         faults.add(lacking, Reason.MISSING, name, message)
 
 
-def _range(faults: Faults, table: pa.Table, field: Field, values: pa.Array) -> None:
+def _range(faults: Faults, sent: Sent, field: Field, values: pa.Array) -> None:
     low, high = field.minimum, field.maximum
     if low is None and high is None:
         return
@@ -65,30 +65,29 @@ def _range(faults: Faults, table: pa.Table, field: Field, values: pa.Array) -> N
         if low is not None
         else f"{high:g} or less"
     )
-    _note(faults, table, field, outside, Reason.OUT_OF_RANGE, allowed, "Check the device's unit or widen the contract.")
+    _note(faults, sent, field, outside, Reason.OUT_OF_RANGE, allowed, "Check the device's unit or widen the contract.")
 
 
-def _text(faults: Faults, table: pa.Table, field: Field, values: pa.Array) -> None:
+def _text(faults: Faults, sent: Sent, field: Field, values: pa.Array) -> None:
     if field.allowed is not None:
         other = ~flags(pc.is_in(values, pa.array(field.allowed, pa.string()))) & present(values)
         advice = "Mend the device or allow the value in the contract."
-        _note(faults, table, field, other, Reason.NOT_ALLOWED, ", ".join(field.allowed), advice)
+        _note(faults, sent, field, other, Reason.NOT_ALLOWED, ", ".join(field.allowed), advice)
     if field.max_length is not None and not field.picture:
         long = flags(pc.greater(pc.utf8_length(values), field.max_length))
         advice = "Shorten it or raise the contract's length."
-        _note(faults, table, field, long, Reason.TOO_LARGE, f"{field.max_length} characters", advice)
+        _note(faults, sent, field, long, Reason.TOO_LARGE, f"{field.max_length} characters", advice)
 
 
-def _time(faults: Faults, table: pa.Table, contract: Contract, field: Field, values: pa.Array) -> None:
+def _time(faults: Faults, sent: Sent, table: pa.Table, contract: Contract, field: Field, values: pa.Array) -> None:
     """Between the contract's first time and the record's own time + what devices' clocks may be ahead."""
     moments = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
     first = micros(contract.event_time_min)
     latest = whole(table["_ingested_at"]).cast(pa.int64()).to_numpy() + contract.event_time_ahead_s * SECOND_US
     outside = ((moments < first) | (moments > latest)) & present(values)
     allowed = f"{contract.event_time_min} to the record's own time + {contract.event_time_ahead_s} s"
-    _note(
-        faults, table, field, outside, Reason.OUT_OF_RANGE, allowed, "Check the device's clock or widen the contract."
-    )
+    advice = "Check the device's clock or widen the contract."
+    _note(faults, sent, field, outside, Reason.OUT_OF_RANGE, allowed, advice)
 
 
 def _whole_position(faults: Faults, table: pa.Table, contract: Contract) -> None:
@@ -101,24 +100,21 @@ def _whole_position(faults: Faults, table: pa.Table, contract: Contract) -> None
         half = there[1 - at] & ~there[at]
         if half.any():
             name, other = field.wires[0].name, fields[1 - at].name
-            message = f"{name} has a {other} and no {field.name}; send both or neither."
+            message = f"the record has a {other} and no {field.name}; send both or neither."
             faults.add(half, Reason.MISSING, name, message)
 
 
 def _note(
-    faults: Faults, table: pa.Table, field: Field, rows: np.ndarray, reason: Reason, allowed: str, advice: str
+    faults: Faults, sent: Sent, field: Field, rows: np.ndarray, reason: Reason, allowed: str, advice: str
 ) -> None:
     if not rows.any():
         return
-
-    def name(row: int) -> str:
-        return sent_as(table, field, row).name
+    unit = f" {field.unit}" if field.unit and reason is Reason.OUT_OF_RANGE else ""
 
     def message(row: int) -> str:
-        unit = f" {field.unit}" if field.unit else ""
-        return f"{name(row)} {shown(table, field, row, unit=True)}; the contract allows {allowed}{unit}. {advice}"
+        return f"{sent.shown(field, row, unit=True)}; the contract allows {allowed}{unit}. {advice}"
 
-    faults.add(rows, reason, name, message)
+    faults.add(rows, reason, sent.name(field), message)
 
 
 def micros(text: str) -> int:
