@@ -39,6 +39,7 @@ TUNING: dict[str, object] = {
     "fetch.max.bytes": 16 * 1024 * 1024,
     "receive.message.max.bytes": 128 * 1024 * 1024,
     "reconnect.backoff.max.ms": 2000,
+    "topic.metadata.propagation.max.ms": 5000,  # how long a topic that is not there counts as just being made
 }
 """Defaults that a caller's settings may replace."""
 
@@ -50,6 +51,7 @@ FIXED: dict[str, object] = {
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",
     "allow.auto.create.topics": False,
+    "log.queue": True,
 }
 """What the promise of exactly once rests on; a caller's settings do not change it."""
 
@@ -378,7 +380,8 @@ class Fetcher:
                 if kind == librdkafka.EVENT_LOG:
                     facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
                     if lib.rd_kafka_event_log(event, facility, text, level) == 0:
-                        severity = logging.WARNING if level.value <= 4 else logging.DEBUG
+                        loud = level.value <= 4 and facility.value != b"CONFWARN"  # it warns of our own choices
+                        severity = logging.WARNING if loud else logging.DEBUG
                         log.log(severity, "topic %s: %s", self.topic, (text.value or b"").decode(errors="replace"))
                 elif kind == librdkafka.EVENT_ERROR:
                     code = lib.rd_kafka_event_error(event)

@@ -108,7 +108,7 @@ def ensure_stream_table(catalog: Catalog, settings: Settings, contract: Contract
         PartitionField(day, PARTITION_FIELD_ID, DayTransform(), f"{contract.time_column}_day"), spec_id=1
     )
     table = _ensure(catalog, settings, contract.name, schema, spec, sort)
-    evolved = plan_evolution(table.schema(), contract)
+    evolved = plan_evolution(table.schema(), contract, table.schemas().values())
     if evolved is not None:
         _set_schema(table, evolved)
     return table

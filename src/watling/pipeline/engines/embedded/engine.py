@@ -29,6 +29,7 @@ from watling.errors import UnreachableError, UsageError, WatlingError
 from watling.lake.catalog import open_catalog
 from watling.lake.commit import Committer
 from watling.lake.errors import FencedError, LakeUnreachable, Overtaken, StaleBatch
+from watling.lake.maintain import maintain
 from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.05
 GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 TOPICS_EVERY_S = 10.0
+ORPHANS_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class _Engine:
             if all(s.error for s in self.streams.values()) and self.streams:
                 raise next(s.error for s in self.streams.values() if s.error)
             threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
-            threading.Thread(target=self._watch, daemon=True, name="watch").start()
+            for work in (self._watch, self._maintain):
+                threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
             try:
                 self._loop(once)
             finally:
@@ -365,6 +368,18 @@ class _Engine:
                     stream.reader.grow(added)
             self.publish()
             self.stop.wait(max(0.1, 1.0 - (time.monotonic() - began)))
+
+    def _maintain(self) -> None:
+        """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
+        orphans_at = time.monotonic()
+        while not self.stop.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
+            orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
+            try:
+                maintain(open_catalog(self.settings), self.settings, self.contracts, orphans=orphans, stop=self.stop)
+            except Exception:  # the stream must not suffer from it; the next pass tries again
+                log.exception("maintenance of the lake failed, the pipeline goes on")
+            if orphans:
+                orphans_at = time.monotonic()
 
     def publish(self) -> None:
         """Tell whoever listens how it goes."""

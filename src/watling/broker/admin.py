@@ -1,0 +1,151 @@
+"""Receives settings and contracts; gives topics: made, named by Kafka's id, with their offsets."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from watling.broker.client import admin_client
+from watling.broker.errors import BrokerUnreachable
+from watling.config import Settings
+from watling.contracts.model import Contract
+
+TIMEOUT_S = 10.0
+T = TypeVar("T")
+_clients: dict[str, AdminClient] = {}
+_lock = threading.Lock()
+
+
+def _client(settings: Settings) -> AdminClient:
+    """One client a process and cluster: each keeps threads and connections of its own."""
+    key = repr(sorted(admin_key(settings).items()))
+    with _lock:
+        if key not in _clients:
+            _clients[key] = admin_client(settings)
+        return _clients[key]
+
+
+def admin_key(settings: Settings) -> Mapping[str, object]:
+    """What tells one cluster's client from another's."""
+    return {"servers": settings.bootstrap_servers, "kafka": settings.kafka.model_dump(exclude={"sasl_password"})}
+
+
+def _unreachable(settings: Settings, error: object) -> BrokerUnreachable:
+    help_ = (
+        "Start it with `watling broker start` (or `watling up`)."
+        if settings.embedded_broker
+        else "Check `kafka.bootstrap_servers` and the security settings in `watling config show`."
+    )
+    return BrokerUnreachable(f"no Kafka answers at {settings.bootstrap_servers}: {error}. {help_}")
+
+
+def _wait(settings: Settings, future: Future[T], timeout_s: float = TIMEOUT_S) -> T:
+    try:
+        return future.result(timeout_s)
+    except FutureTimeout:
+        raise _unreachable(settings, "no answer in time") from None
+    except KafkaException as error:
+        if error.args[0].code() in (
+            KafkaError._TRANSPORT,
+            KafkaError._ALL_BROKERS_DOWN,
+            KafkaError._TIMED_OUT,
+            KafkaError.REQUEST_TIMED_OUT,
+        ):
+            raise _unreachable(settings, error.args[0].str()) from None
+        raise
+
+
+def ping(settings: Settings, timeout_s: float = 3.0) -> str:
+    """The cluster's id.
+
+    Raises:
+        BrokerUnreachable: nobody answers within the time.
+    """
+    result = _wait(settings, _client(settings).describe_cluster(request_timeout=timeout_s), timeout_s + 0.5)
+    return str(result.cluster_id)
+
+
+def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
+    """Make the streams' topics that are missing; gives their names. Existing ones are left as they are."""
+    there = topic_ids(settings, [c.topic for c in contracts.values()])
+    missing = sorted({c.topic for c in contracts.values()} - there.keys())
+    if not missing:
+        return []
+    config = {
+        "retention.ms": str(settings.broker.retention_hours * 3_600_000),
+        "max.message.bytes": str(settings.broker.max_record_bytes),
+    }
+    topics = [
+        NewTopic(t, settings.broker.partitions, 1 if settings.embedded_broker else -1, config=config) for t in missing
+    ]
+    for future in _client(settings).create_topics(topics, request_timeout=TIMEOUT_S).values():
+        try:
+            _wait(settings, future)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    return missing
+
+
+def delete_topic(settings: Settings, topic: str) -> None:
+    """Delete a topic with all its records."""
+    _wait(settings, _client(settings).delete_topics([topic], request_timeout=TIMEOUT_S)[topic])
+
+
+def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
+    """{topic: Kafka's id for it} of those that exist. A topic made anew has another id."""
+    found = {}
+    for name, future in (
+        _client(settings).describe_topics(TopicCollection(sorted(set(topics))), request_timeout=TIMEOUT_S).items()
+    ):
+        try:
+            found[name] = str(_wait(settings, future).topic_id)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found
+
+
+def partitions(settings: Settings, topic: str) -> list[int]:
+    """Partitions of a topic in order; empty when it does not exist."""
+    future = _client(settings).describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic]
+    try:
+        return sorted(p.id for p in _wait(settings, future).partitions)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return []
+
+
+def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
+    """{partition: (first offset there is, offset after the last committed record)}."""
+    numbers = partitions(settings, topic) if known is None else list(known)
+    if not numbers:
+        return {}
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            low, high = (
+                _offsets(settings, topic, numbers, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+            )
+            return {p: (low[p], high[p]) for p in numbers}
+        except KafkaException as error:  # a topic just made has no leader for a moment
+            if not error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise _unreachable(settings, error.args[0].str()) from None
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+
+
+def _offsets(settings: Settings, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
+    asked = {TopicPartition(topic, p): spec for p in numbers}
+    answer = _client(settings).list_offsets(
+        asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S
+    )
+    return {tp.partition: _wait(settings, future).offset for tp, future in answer.items()}
