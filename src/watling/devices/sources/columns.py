@@ -8,7 +8,7 @@ the wall. Both are counted by the caller's `Faults.note`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -74,6 +74,13 @@ def number(text: pa.Array, scale: float = 1.0, offset: float = 0.0) -> Field:
 def constant(value: Any, n: int) -> pa.Array:
     """`n` times the same text or number."""
     return pa.repeat(pa.scalar(value), n)
+
+
+def renamed(text: pa.Array, names: Mapping[str, str]) -> pa.Array:
+    """Texts replaced by `names`; those it does not hold stay as they are."""
+    codes = pc.dictionary_encode(text)
+    words = pa.array([names.get(w, w) for w in codes.dictionary.to_pylist()], pa.string())
+    return pa.DictionaryArray.from_arrays(codes.indices, words).cast(pa.string())
 
 
 def location(latitude: pa.Array, longitude: pa.Array) -> Field:

@@ -144,9 +144,7 @@ def _rows(block: table.Block) -> Iterator[Rows]:
         found["direction"] = columns.compass(heading) if isinstance(heading, pa.Array) else None
         return found
 
-    known = block.column("fuel")
-    for raw, name in FUELS.items():
-        known = pc.if_else(pc.fill_null(pc.equal(fuel, raw), False), name, known)
+    known = pc.coalesce(columns.renamed(fuel, FUELS), block.column("fuel"))
     n = len(time)
     about = {
         "make": block.column("make"),

@@ -282,16 +282,9 @@ def _time(spec: From, cells: Cells, timezone: str, faults: Faults) -> pa.Array:
 
 def _text(spec: From, cells: Cells) -> pa.Array:
     if spec.column:
-        return _replaced(cells.column(spec.column), spec.values)
+        text = cells.column(spec.column)
+        return columns.renamed(text, spec.values) if spec.values else text
     return columns.constant(str(spec.value), len(cells.lines))
-
-
-def _replaced(text: pa.Array, values: MappingOf[str, str] | None) -> pa.Array:
-    if not values:
-        return text
-    codes = pc.dictionary_encode(text)
-    words = pa.array([values.get(w, w) for w in codes.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(codes.indices, words).cast(pa.string())
 
 
 def _field(spec: From, cells: Cells) -> columns.Field:

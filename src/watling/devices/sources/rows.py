@@ -31,7 +31,8 @@ VALUE = "_value"  # optional column, binary: the record's bytes as recorded, sen
 META = pa.schema([(TIME, UTC), (DUE, UTC), (DEVICE, pa.string()), (ROW, pa.string())])
 """The columns every `Rows.table` has beside the wire fields. `_time`, `_due` and `_device` are never null."""
 
-INTERNAL = frozenset({TIME, DUE, DEVICE, ROW, ID, VALUE})
+SAME = "_same"  # optional column, string: equal while a polled entity has not changed; else the record's id is taken
+INTERNAL = frozenset({TIME, DUE, DEVICE, ROW, ID, VALUE, SAME})
 
 JSON = {b"watling.json": b"1"}
 """Metadata of a string column whose texts are JSON values already."""
