@@ -1,0 +1,11 @@
+import "./theme.css";
+import { mount } from "svelte";
+import App from "./App.svelte";
+import { live } from "./state/live.svelte";
+import { prefs } from "./state/prefs.svelte";
+
+prefs.setTheme(prefs.theme);
+live.start();
+
+const target = document.getElementById("page");
+if (target) mount(App, { target });

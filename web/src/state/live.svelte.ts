@@ -1,0 +1,118 @@
+// Receives what the link brings; gives the parts one reactive picture of now.
+
+import type { ShownState } from "../text";
+import { Link, type LinkState } from "../wire/link";
+import type { Places, Samples, Status, StreamStatus, VehicleCard } from "../wire/types";
+import { Fleet } from "./fleet";
+
+class Live {
+  link = $state<LinkState>("connecting");
+  retryAt = $state<number | null>(null);
+  /** When the server last spoke, by this page's clock. */
+  heardAt = $state<number | null>(null);
+  status = $state.raw<Status | null>(null);
+  samples = $state.raw<Samples["samples"]>({});
+  places = $state.raw<Places["places"]>({ emergency: [], traffic: [], weather: [] });
+  /** This page's clock, moved on twice a second. */
+  now = $state(Date.now());
+  /** Grows at most twice a second when vehicles changed. */
+  fleetVersion = $state(0);
+  /** Vehicles under the last click, when there were several. */
+  stack = $state.raw<string[]>([]);
+  selected = $state<string | null>(null);
+  card = $state.raw<VehicleCard | null>(null);
+  cardMissing = $state(false);
+  following = $state(false);
+  /** Someone asked for a vehicle by name: the map brings it into view once. */
+  showRequest = $state.raw<{ readonly id: string } | null>(null);
+
+  readonly fleet = new Fleet();
+  #link: Link;
+
+  constructor() {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    this.#link = new Link(`${scheme}//${location.host}/ws`, {
+      frame: (frame) => {
+        this.heardAt = Date.now();
+        this.fleet.apply(frame);
+      },
+      message: (message) => {
+        this.heardAt = Date.now();
+        if (message.kind === "status") this.status = message;
+        else if (message.kind === "quarantine") this.samples = message.samples;
+        else if (message.kind === "places") this.places = message.places;
+      },
+      state: (state, retryAt) => {
+        this.link = state;
+        this.retryAt = retryAt;
+      },
+    });
+  }
+
+  start(): void {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.fleet.smooth = !calm.matches;
+    calm.addEventListener("change", () => {
+      this.fleet.smooth = !calm.matches;
+    });
+    this.#link.open();
+    setInterval(() => {
+      this.now = Date.now();
+      if (this.fleet.version !== this.fleetVersion) this.fleetVersion = this.fleet.version;
+    }, 500);
+    setInterval(() => {
+      if (this.selected && this.link === "open") void this.#read(this.selected);
+    }, 2000);
+  }
+
+  retryNow(): void {
+    this.#link.open();
+  }
+
+  get connected(): boolean {
+    return this.link === "open" && this.status !== null;
+  }
+
+  /** Age of what is shown, in seconds; null before anything was heard. */
+  get age(): number | null {
+    return this.heardAt === null ? null : Math.max(0, (this.now - this.heardAt) / 1000);
+  }
+
+  shown(stream: StreamStatus): ShownState {
+    return this.link === "open" ? stream.state : "disconnected";
+  }
+
+  select(id: string | null): void {
+    if (id !== this.selected) {
+      this.card = null;
+      this.cardMissing = false;
+      this.following = false;
+    }
+    this.selected = id;
+    if (id) void this.#read(id);
+    else this.stack = [];
+  }
+
+  /** Select a vehicle and bring it into view. */
+  choose(id: string): void {
+    this.select(id);
+    this.showRequest = { id };
+  }
+
+  async #read(id: string): Promise<void> {
+    try {
+      const answer = await fetch(`/api/vehicles/${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(5000) });
+      if (this.selected !== id) return;
+      if (answer.ok) {
+        this.card = (await answer.json()) as VehicleCard;
+        this.cardMissing = false;
+      } else if (answer.status === 404) {
+        this.cardMissing = true;
+      }
+    } catch {
+      // the link's state says that the server is away; the card keeps what it has
+    }
+  }
+}
+
+export const live = new Live();
