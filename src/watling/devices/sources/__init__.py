@@ -18,7 +18,7 @@ from watling.devices.sources.order import Batch, Source, merged, micros
 from watling.devices.sources.rows import Options, Read, Rows, SourceError
 from watling.devices.sources.wire import Play, records
 
-__all__ = ["SOURCES", "Faults", "Options", "Play", "SourceError", "adapter", "open_source", "plan", "play"]
+__all__ = ["SOURCES", "Faults", "Options", "Play", "SourceError", "adapter", "open_source", "plan", "play", "records"]
 
 SOURCES: dict[str, str] = {
     "envirocar": "envirocar",
