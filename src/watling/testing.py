@@ -26,9 +26,24 @@ FORMS = (
     1714558530123,
     "1714558530.25",
 )
-NO_TIMES = ("2024-05-01", "2024-02-30T10:00:00Z", "2024-05-01T25:00:00Z", "yesterday", 20240501, True, "2024-05-01T10:15:30+01:0x", "infinity", "epoch")
+NO_TIMES = (
+    "2024-05-01",
+    "2024-02-30T10:00:00Z",
+    "2024-05-01T25:00:00Z",
+    "yesterday",
+    20240501,
+    True,
+    "2024-05-01T10:15:30+01:0x",
+    "infinity",
+    "epoch",
+)
 NO_NUMBERS: tuple[Any, ...] = ("fast", "1,5", "0x10", "1_000", " 7 ", "+1", True, {"value": 1}, [1], "--1", "1e", "٣", float("nan"), float("inf"))  # fmt: skip
 NO_POSITIONS: tuple[Any, ...] = ([51.5], [51.5, -0.12, 30], "51.5", "(51.5, -0.12", "[51.5, -0.12)", True, 51.5, "x" * 5000, [[51.5, -0.12]], [])  # fmt: skip
+
+BLANK = (b"", b" ", b"\n", b"\r\n\t  ")
+NO_OBJECTS = (b"[]", b"[1, 2]", b"5", b"-1e5", b'"text"', b"true", b"null", b" null ", b'[{"id": "a"}]', b'"{}"')
+NO_JSON = (b"{", b"}", b"{]", b"\x00", b"{}{}", b"{} 5", b'{"a" 1}', b"{'a': 1}", b'{"a": 01}', b'{"a": +1}', b"nul", b'{"a": "\\x"}', b'{"a": /* */ 1}', b"id=1", b"<xml/>", b'{"a": undefined}')  # fmt: skip
+NO_TEXT = (b"\xff", b'{"a": "\xc3"}', b'{"a": "\xed\xa0\x80"}', b'{"\xc0\xaf": 1}', b"\xfe\xff\x00{\x00}", b'{"a": "\xe6\x9d')  # fmt: skip
 
 
 def good_event(contract: Contract, rng: random.Random, number: int) -> dict[str, Any]:
@@ -148,14 +163,10 @@ def _bytes_at_fault(contract: Contract) -> Iterator[Kind]:
         return lambda _event, _rng: (value, reason.value)
 
     yield always(None, Reason.TOMBSTONE)
-    for value in (b"", b" ", b"\n", b"\r\n\t  "):
-        yield always(value, Reason.EMPTY)
-    for value in (b"[]", b"[1, 2]", b"5", b"-1e5", b'"text"', b"true", b"null", b" null ", b'[{"id": "a"}]', b'"{}"'):
-        yield always(value, Reason.NOT_OBJECT)
-    for value in (b"{", b"}", b"{]", b"\x00", b"{}{}", b"{} 5", b'{"a" 1}', b"{'a': 1}", b'{"a": 01}', b'{"a": +1}', b"nul", b'{"a": "\\x"}', b'{"a": /* */ 1}', b"id=1", b"<xml/>", b'{"a": undefined}'):  # fmt: skip
-        yield always(value, Reason.NOT_JSON)
-    for value in (b"\xff", b'{"a": "\xc3"}', b'{"a": "\xed\xa0\x80"}', b'{"\xc0\xaf": 1}', b'\xfe\xff\x00{\x00}', b'{"a": "\xe6\x9d'):
-        yield always(value, Reason.NOT_UTF8)
+    yield from (always(value, Reason.EMPTY) for value in BLANK)
+    yield from (always(value, Reason.NOT_OBJECT) for value in NO_OBJECTS)
+    yield from (always(value, Reason.NOT_JSON) for value in NO_JSON)
+    yield from (always(value, Reason.NOT_UTF8) for value in NO_TEXT)
 
     def spoiled(change: Callable[[bytes], bytes], reason: Reason) -> Kind:
         return lambda event, _rng: (change(_text(event)), reason.value)
@@ -214,7 +225,9 @@ def _replaced(field: Field, own: set[str], shared: set[str], value: Any, reason:
         for name in shared & event.keys():
             if reason is not Reason.MISSING:
                 kept[name] = event[name]
-        return json.dumps({first: value, **kept} if value is not None else kept).replace("1e999", "1e400").encode(), reason.value
+        return json.dumps({first: value, **kept} if value is not None else kept).replace(
+            "1e999", "1e400"
+        ).encode(), reason.value
 
     return kind
 

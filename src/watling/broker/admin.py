@@ -11,7 +11,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec as OffsetSpec  # type: ignore[attr-defined]
 
 from watling.broker.client import admin_client
 from watling.broker.errors import BrokerUnreachable
@@ -19,6 +20,7 @@ from watling.config import Settings
 from watling.contracts.model import Contract
 
 TIMEOUT_S = 10.0
+EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 T = TypeVar("T")
 _clients: dict[str, AdminClient] = {}
 _lock = threading.Lock()
@@ -134,7 +136,7 @@ def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = Non
     while True:
         try:
             low, high = (
-                _offsets(settings, topic, numbers, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+                _offsets(settings, topic, numbers, spec) for spec in (EARLIEST, LATEST)
             )
             return {p: (low[p], high[p]) for p in numbers}
         except KafkaException as error:  # a topic just made has no leader for a moment

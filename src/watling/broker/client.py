@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from confluent_kafka.admin import AdminClient
 
 from watling.config import Settings
+
+log = logging.getLogger("watling.kafka")
 
 ClientConfig = dict[str, str | int | float | bool]
 
@@ -46,4 +50,4 @@ def producer_config(settings: Settings) -> ClientConfig:
 
 def admin_client(settings: Settings) -> AdminClient:
     """A client for topics and offsets."""
-    return AdminClient({**client_config(settings), "socket.timeout.ms": 10_000})
+    return AdminClient({**client_config(settings), "socket.timeout.ms": 10_000}, logger=log)

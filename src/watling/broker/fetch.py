@@ -143,9 +143,12 @@ class Fetcher:
         self._begin = self._end = 0
         self._gathered = _Gathered()
         self._error: WatlingError | None = None
+        self._away = False
         self._queue = 0
         self._started: list[int] = []
-        self._client = librdkafka.new_consumer({**TUNING, **config, **FIXED})
+        self._troubles: list[tuple[int, str]] = []  # errors of the topic, told while we ask for messages
+        self._on_error = librdkafka.ERROR_CALLBACK(self._note)
+        self._client = librdkafka.new_consumer({**TUNING, **config, **FIXED}, self._on_error)
         self._main = self._lib.rd_kafka_queue_get_main(self._client)
         self._topic = self._lib.rd_kafka_topic_new(self._client, topic.encode(), None)
         try:
@@ -273,7 +276,7 @@ class Fetcher:
                 return True
             self._serve_events()
             if self._error is not None:
-                return False
+                break
         return False
 
     def _poll(self, wait_s: float, size: int) -> bool:
@@ -281,7 +284,15 @@ class Fetcher:
             self._queue, int(wait_s * 1000), self._messages.ctypes.data, size
         )
         self._begin, self._end = 0, max(int(count), 0)
+        if count > 0 and self._away:
+            self._away = False
+            log.warning("topic %s: Kafka answers again", self.topic)
+        while self._troubles:
+            self._judge(*self._troubles.pop(0))
         return self._end > 0
+
+    def _note(self, client: int, code: int, text: bytes | None, opaque: int | None) -> None:  # noqa: ARG002 - C's signature
+        self._troubles.append((code, (text or b"").decode(errors="replace")))
 
     def _settle(self, max_records: int, max_bytes: int) -> bool:
         """Copy what is held as far as the bounds let us. False: a bound is met."""
@@ -341,7 +352,7 @@ class Fetcher:
             if code == librdkafka.AUTO_OFFSET_RESET:
                 self._error = OffsetOutOfRange(self.topic, partition, int(self._positions[partition]), text)
                 return True
-        self._judge(code, text, partition)
+        self._judge(code, f"partition {partition}: {text}")
         return True
 
     def _reach_end(self, partition: int, end: int) -> None:
@@ -353,8 +364,8 @@ class Fetcher:
             self._gathered.moved = True
         self._at_end[partition] = True
 
-    def _judge(self, code: int, text: str, partition: int) -> None:
-        """An error of a partition: final ones are kept for the caller, others librdkafka tries again by itself."""
+    def _judge(self, code: int, text: str) -> None:
+        """An error of the topic: final ones are kept for the caller, others librdkafka tries again by itself."""
         if code in librdkafka.GONE:
             there = librdkafka.partitions_there(self._client, self._topic, 5.0)
             if there is not None and not there.issuperset(self._started):
@@ -369,29 +380,30 @@ class Fetcher:
         if code == librdkafka.FATAL:
             self._check_fatal()
             return
-        log.warning("topic %s partition %d: %s (%s)", self.topic, partition, text, librdkafka.error_text(code))
+        log.warning("topic %s: %s (%s)", self.topic, text, librdkafka.error_text(code))
 
     def _serve_events(self) -> None:
         """Read librdkafka's log and errors; without this they pile up."""
         lib = self._lib
         while event := lib.rd_kafka_queue_poll(self._main, 0):
             try:
-                kind = lib.rd_kafka_event_type(event)
-                if kind == librdkafka.EVENT_LOG:
+                if lib.rd_kafka_event_type(event) == librdkafka.EVENT_LOG:
                     facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
                     if lib.rd_kafka_event_log(event, facility, text, level) == 0:
-                        loud = level.value <= 4 and facility.value != b"CONFWARN"  # it warns of our own choices
-                        severity = logging.WARNING if loud else logging.DEBUG
-                        log.log(severity, "topic %s: %s", self.topic, (text.value or b"").decode(errors="replace"))
-                elif kind == librdkafka.EVENT_ERROR:
-                    code = lib.rd_kafka_event_error(event)
-                    text_ = (lib.rd_kafka_event_error_string(event) or b"").decode(errors="replace")
-                    if code == librdkafka.FATAL:
-                        self._check_fatal()
-                    else:
-                        log.info("topic %s: %s; librdkafka tries again", self.topic, text_)
+                        log.debug("topic %s: %s", self.topic, (text.value or b"").decode(errors="replace"))
+                elif lib.rd_kafka_event_type(event) == librdkafka.EVENT_ERROR:
+                    why = (lib.rd_kafka_event_error_string(event) or b"").decode(errors="replace")
+                    self._client_error(lib.rd_kafka_event_error(event), why)
             finally:
                 lib.rd_kafka_event_destroy(event)
+
+    def _client_error(self, code: int, why: str) -> None:
+        """Connections are librdkafka's to mend: it is said once that they are broken, and once that they work."""
+        if code == librdkafka.FATAL:
+            self._check_fatal()
+        elif not self._away:
+            self._away = True
+            log.warning("topic %s: Kafka does not answer: %s. Reading goes on when it is back.", self.topic, why)
 
     def _check_fatal(self) -> None:
         why = librdkafka.fatal_error(self._client)

@@ -73,7 +73,8 @@ def read_lock(name: str) -> list[Jar]:
     for line in text.splitlines():
         if line and not line.startswith("#"):
             coordinates, sha256 = line.split()
-            jars.append(Jar(*coordinates.split(":"), sha256))
+            group, artifact, version = coordinates.split(":")
+            jars.append(Jar(group, artifact, version, sha256))
     return jars
 
 

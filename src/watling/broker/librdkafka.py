@@ -26,6 +26,9 @@ EVENT_LOG = 0x4
 EVENT_ERROR = 0x8
 DESTROY_NO_CONSUMER_CLOSE = 0x8
 
+ERROR_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
+"""Called with (client, error code, text, nothing) by the thread that asks for messages. Keep a reference to it."""
+
 _CONSUMER = 1
 _OLDEST = 0x02000000
 _ERRSTR = 512
@@ -87,6 +90,7 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "rd_kafka_conf_destroy": (None, (c_void_p,)),
     "rd_kafka_conf_set": (c_int, (c_void_p, c_char_p, c_char_p, POINTER(c_char), c_size_t)),
     "rd_kafka_conf_set_events": (None, (c_void_p, c_int)),
+    "rd_kafka_conf_set_error_cb": (None, (c_void_p, ERROR_CALLBACK)),
     "rd_kafka_new": (c_void_p, (c_int, c_void_p, POINTER(c_char), c_size_t)),
     "rd_kafka_destroy_flags": (None, (c_void_p, c_int)),
     "rd_kafka_set_log_queue": (c_int, (c_void_p, c_void_p)),
@@ -168,8 +172,11 @@ def address(name: str) -> int:
     return ctypes.cast(getattr(library(), name), c_void_p).value or 0
 
 
-def new_consumer(config: Mapping[str, object]) -> int:
-    """A consumer handle with those librdkafka properties; its log and errors are events of its main queue.
+def new_consumer(config: Mapping[str, object], on_error: ctypes._FuncPointer) -> int:
+    """A consumer handle with those librdkafka properties.
+
+    Its log, and errors of the client, are events of its main queue; errors of a topic go to `on_error`, an
+    ERROR_CALLBACK.
 
     Raises:
         ConfigError: naming every property that librdkafka refuses.
@@ -187,6 +194,7 @@ def new_consumer(config: Mapping[str, object]) -> int:
         lib.rd_kafka_conf_destroy(conf)
         raise ConfigError(problems)
     lib.rd_kafka_conf_set_events(conf, EVENT_LOG | EVENT_ERROR)
+    lib.rd_kafka_conf_set_error_cb(conf, on_error)
     client = lib.rd_kafka_new(_CONSUMER, conf, text, _ERRSTR)
     if not client:
         lib.rd_kafka_conf_destroy(conf)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import uvicorn
 
 from watling.config import Settings
-from watling.contracts.model import Contract
-from watling.dashboard.app import Feed, create_app
+from watling.contracts import Contract, load_contracts
+from watling.dashboard.app import Feed, connect, create_app
 from watling.dashboard.status import StatusSource
 from watling.errors import UsageError
 
@@ -47,21 +47,29 @@ def listen(settings: Settings) -> socket.socket:
 def serve(
     settings: Settings,
     *,
-    contracts: Mapping[str, Contract],
-    status: StatusSource,
-    feeds: Sequence[Feed] = (),
+    contracts: Mapping[str, Contract] | None = None,
+    status: StatusSource | None = None,
+    feeds: Sequence[Feed] | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page and block. SIGTERM and SIGINT end it within a few seconds, viewers are told to come again.
 
-    `ready` is called with the page's address once it listens.
+    Without `status` and `feeds` it shows the broker and the lake of `settings`; without `contracts` the built-in ones
+    and the user's. `ready` is called with the page's address once it listens.
 
     Raises:
         PortTaken: before anything starts.
     """
+    contracts = load_contracts(settings.contracts_dir) if contracts is None else contracts
+    real_status, real_feeds = connect(settings, contracts)
     bound = listen(settings)
     config = uvicorn.Config(
-        create_app(settings, contracts=contracts, status=status, feeds=feeds),
+        create_app(
+            settings,
+            contracts=contracts,
+            status=real_status if status is None else status,
+            feeds=real_feeds if feeds is None else feeds,
+        ),
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # costs forty times the encoding, for every viewer anew
         ws_max_size=MAX_MESSAGE_BYTES,

@@ -16,7 +16,7 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from watling.broker.admin import ensure_topics
-from watling.broker.client import client_config
+from watling.broker.client import producer_config
 from watling.config import Settings
 from watling.contracts import load_contracts
 from watling.devices.port import Source, WireBatch
@@ -107,7 +107,7 @@ def send(
     contracts = load_contracts(settings.contracts_dir)
     ensure_topics(settings, contracts)
     topics = {name: contract.topic for name, contract in contracts.items()}
-    run = _Run(client_config(settings), topics, progress, stop or threading.Event(), every_s, patience_s)
+    run = _Run(producer_config(settings), topics, progress, stop or threading.Event(), every_s, patience_s)
     try:
         run.pump(source.batches(), speed)
     except KeyboardInterrupt:
@@ -129,12 +129,9 @@ class _Run:
     ) -> None:
         self.producer = Producer(
             {
-                "linger.ms": 20,
                 "batch.size": 1_000_000,
-                "compression.type": "lz4",
                 "partitioner": "murmur2_random",  # as Java's producers: one device, one partition, whoever sends
                 **config,
-                "enable.idempotence": True,
                 "message.timeout.ms": 0,  # wait for the broker rather than lose
                 "queue.buffering.max.messages": QUEUE_RECORDS,
                 "queue.buffering.max.kbytes": QUEUE_KIB,

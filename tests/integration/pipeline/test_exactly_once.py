@@ -184,6 +184,7 @@ def test_transaction_markers_and_aborted_records_are_gaps(city: City) -> None:
         producer.begin_transaction()
         for n in range(start, start + 20):
             producer.produce(topic, value=event(n), partition=0)
+        producer.flush(30)
         (producer.abort_transaction if start == 40 else producer.commit_transaction)(30)
     assert city.drain()["vehicle"][:2] == [80, 0]
     partition = city.state("vehicle").generations[0].partitions[0]
@@ -196,7 +197,9 @@ def test_a_stop_commits_what_was_read(city: City) -> None:
     """Ctrl-C must end within seconds and leave nothing half done."""
     city.send("vehicle", mixed(5000))
     process = city.start(once=False)
-    time.sleep(4)
+    deadline = time.monotonic() + 60
+    while city_total(city) == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
     process.terminate()
     began = time.monotonic()
     process.communicate(timeout=30)

@@ -124,7 +124,7 @@ def uniforms(seed: int, count: int, serial: NDArray[np.int64]) -> NDArray[np.flo
     return out
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def _split(z):  # type: ignore[no-untyped-def]
     z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -132,7 +132,7 @@ def _split(z):  # type: ignore[no-untyped-def]
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _mix(seed, stream, serial, time_us, words):  # type: ignore[no-untyped-def]
     start = _split(seed ^ _split(stream))
     for i in range(len(serial)):
@@ -143,7 +143,7 @@ def _mix(seed, stream, serial, time_us, words):  # type: ignore[no-untyped-def]
         words[1, i] = (low & np.uint64(0x3FFFFFFFFFFFFFFF)) | np.uint64(0x8000000000000000)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _digits(out, at, value, count):  # type: ignore[no-untyped-def]
     for k in range(count - 1, -1, -1):
         out[at + k] = 48 + value % 10
@@ -151,7 +151,7 @@ def _digits(out, at, value, count):  # type: ignore[no-untyped-def]
     return at + count
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _time(out, at, us):  # type: ignore[no-untyped-def]
     ms = us // 1000
     days = ms // 86_400_000
@@ -184,7 +184,7 @@ def _time(out, at, us):  # type: ignore[no-untyped-def]
     return at + 2
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _uuid(out, at, high, low, letters):  # type: ignore[no-untyped-def]
     out[at] = 34
     at += 1
@@ -199,7 +199,7 @@ def _uuid(out, at, high, low, letters):  # type: ignore[no-untyped-def]
     return at + 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _number(out, at, value, scale, decimals):  # type: ignore[no-untyped-def]
     whole = np.int64(np.round(abs(value) * scale))
     if value < 0 and whole > 0:
@@ -219,7 +219,7 @@ def _number(out, at, value, scale, decimals):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _write(  # type: ignore[no-untyped-def]
     kinds, sources, scales, decimals, literal_ends, literals,
     numbers, codes, text_base, text_ends, text_bytes, times, uuids, letters, out, ends,

@@ -98,7 +98,7 @@ class Fleet:
         self.goal_x, self.goal_v = np.full(n, np.inf), np.zeros(n)
         self.timer = np.zeros(n)
         self.returns = np.zeros(n, dtype=bool)
-        self.model_a = np.zeros(n)
+        self.model_a: Floats = np.zeros(n)
         self.changed_identity: list[Slots] = []
         self.speed_factor = np.ones(len(network.limit))  # by weather and incidents, a value a table row
         self.headway_factor = np.ones(len(network.limit))
@@ -402,7 +402,7 @@ class Fleet:
 
     def dispatch(self, road: int, from_x: float, to_x: float, kinds: tuple[Kind, ...]) -> list[int]:
         """Send one vehicle of each kind, if one is free, along the shoulder to `to_x`. Gives their slots."""
-        sent = []
+        sent: list[int] = []
         for kind in kinds:
             reserve = np.arange(self.vehicles, self.size)
             free = reserve[(self.state[reserve] == State.GONE) & (self.kind[reserve] == kind)]

@@ -8,12 +8,10 @@ follow MOBIL (Kesting, Treiber and Helbing, "General lane-changing model MOBIL",
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 
 S0_M = 2.0  # gap at standstill
 COMFORT = 2.0  # b, comfortable braking in m/s²
@@ -29,7 +27,7 @@ def free_road(v: Floats, v0: Floats, a: Floats) -> Floats:
     ratio = v / v0
     below = a * (1 - np.square(np.square(np.minimum(ratio, 1))))
     above = -COMFORT * (1 - np.maximum(ratio, 1) ** (-a * 4 / COMFORT))
-    return np.where(ratio <= 1, below, above)
+    return np.asarray(np.where(ratio <= 1, below, above))
 
 
 def interaction(v: Floats, gap: Floats, closing: Floats, a: Floats, headway: Floats) -> Floats:
@@ -38,12 +36,12 @@ def interaction(v: Floats, gap: Floats, closing: Floats, a: Floats, headway: Flo
     `gap` bumper to bumper in m, `closing` own speed minus the leader's in m/s, `headway` the time gap T in s.
     """
     wanted = S0_M + np.maximum(0, v * headway + v * closing / (2 * np.sqrt(a * COMFORT)))
-    return -a * np.square(wanted / np.maximum(gap, 0.5))
+    return np.asarray(-a * np.square(wanted / np.maximum(gap, 0.5)))
 
 
 def accelerations(v: Floats, v0: Floats, gap: Floats, closing: Floats, a: Floats, headway: Floats) -> Floats:
     """The IDM's acceleration in m/s², no harder than a vehicle can brake."""
-    return np.maximum(free_road(v, v0, a) + interaction(v, gap, closing, a, headway), -HARDEST)
+    return np.asarray(np.maximum(free_road(v, v0, a) + interaction(v, gap, closing, a, headway), -HARDEST))
 
 
 def worth_changing(
@@ -52,4 +50,4 @@ def worth_changing(
     """MOBIL: who gains by changing lanes, safely for the new follower. All in m/s²; `then` is in the other lane."""
     gain = then - now + POLITENESS * (behind_then - behind_now)
     threshold = np.where(to_the_left, THRESHOLD - KEEP_LEFT, THRESHOLD + KEEP_LEFT)
-    return (gain > threshold) & (behind_then > -SAFE) & (then > -SAFE)
+    return np.asarray((gain > threshold) & (behind_then > -SAFE) & (then > -SAFE))

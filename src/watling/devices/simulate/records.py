@@ -120,7 +120,7 @@ class Writer:
         )
 
     def vehicle_id(self, slot: int) -> str:
-        return self._names[slot].tobytes().decode()
+        return str(self._names[slot].tobytes().decode())
 
     def keys(self, slots: NDArray[np.int64]) -> pa.Array:
         """Kafka keys: the vehicles' ids."""

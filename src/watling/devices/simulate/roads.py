@@ -160,7 +160,7 @@ def _road(feature: dict[str, Any], northbound: bool) -> Road:
         names=names,
         section=section,
         next_signal=np.where(near, following, -1),
-        signals_m=signals,
+        signals_m=np.asarray(signals, dtype=np.float64),
         junctions_m=junctions,
         services_m=along([services[n] for n in services]) if services else np.empty(0),
         services=tuple(order),
@@ -201,7 +201,7 @@ class Network:
 
     def rows(self, road: NDArray[Any], x: Floats) -> Ints:
         """Table rows at or just behind each position."""
-        return self.base[road] + (x / STEP_M).astype(np.int64)
+        return np.asarray(self.base[road] + (x / STEP_M).astype(np.int64))
 
     def place(self, road: NDArray[Any], x: Floats, left_m: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Latitude, longitude, heading (0 to 360) in degrees and altitude in m, `left_m` metres left of the carriageway's middle."""

@@ -37,8 +37,8 @@ CONDITION_STEPS = 20  # weather and incidents are laid on the roads every 10 s
 COARSE = 100  # rows of the road table between two looks at the rain (2 km)
 PARKED_EVERY_US = 30_000_000
 DENSITY = 13.0  # vehicles per km and lane that the fleet stands for by day
-WARM_UP_S = 600.0
-WARM_UP_VEHICLES = 2_000  # larger fleets warm up for less
+WARM_UP_S = 300.0
+WARM_UP_VEHICLES = 4_000  # larger fleets warm up for less
 LONDON = ZoneInfo("Europe/London")
 # Traffic by the hour relative to its daily mean from 6 to 20: National Highways' weekday and weekend profiles in outline.
 HOURS = (0, 4, 6, 7.5, 9, 11, 14, 16, 17.5, 19, 21, 24)
@@ -189,7 +189,8 @@ class _Run:
         tunnels = np.asarray([r.tunnel_m for r in net.roads])[road]
         hidden = (x > tunnels[:, 0]) & (x < tunnels[:, 1])
         heard = self.receivers.heard(slots, at, self.period_us / 1e6, hidden)
-        slots, at, s, road, v0, a, x = (c[heard] for c in (slots, at, s, road, v0, a, x))
+        slots, at, road = slots[heard], at[heard], road[heard]
+        s, v0, a, x = s[heard], v0[heard], a[heard], x[heard]
         n = len(slots)
         if not n:
             return

@@ -64,7 +64,7 @@ class Weather:
             width = STRETCH_KM * self.rain * (0.25 + 0.3 * u[1])
             peak = 0.8 + 9 * u[2] ** 3
             total += peak * np.exp(-0.5 * ((along - centre) / width) ** 2)
-        return np.where(total < 0.08, 0.0, total)
+        return np.asarray(np.where(total < 0.08, 0.0, total))
 
     def _moving(self, latitude: Any, longitude: Any, seconds: float) -> tuple[Floats, Floats]:
         """Kilometres along and across the fronts' way, in the frame that moves with them."""

@@ -29,7 +29,7 @@ class _Cells:
     objects: list[dict[str, Any]]
 
     def column(self, name: str) -> pa.Array:
-        return pa.array([_text(_at(o, name)) for o in self.objects], pa.string())
+        return pa.array([text(_at(o, name)) for o in self.objects], pa.string())
 
     def json(self, name: str) -> columns.Field:
         found = [_at(o, name) for o in self.objects]
@@ -52,7 +52,7 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
     if value is None or value == "":
         return None
     return value if isinstance(value, str) else json.dumps(value)
@@ -125,10 +125,10 @@ def _parsed(file: str, first: int, data: bytes, faults: Faults) -> tuple[_Cells,
 def _as_it_is(
     rules: mapping.Mapping, cells: _Cells, texts: list[bytes], faults: Faults, options: Options
 ) -> Rows | None:
-    time_texts = pa.array([_text(_first(o, mapping.TIME_WIRES)) for o in cells.objects], pa.string())
+    time_texts = pa.array([text(_first(o, mapping.TIME_WIRES)) for o in cells.objects], pa.string())
     time = columns.instants(time_texts, options.timezone or rules.timezone, faults)
     devices = (rules.key, *mapping.DEVICE_WIRES) if rules.key else mapping.DEVICE_WIRES
-    device = pa.array([_text(_first(o, devices)) for o in cells.objects], pa.string())
+    device = pa.array([text(_first(o, devices)) for o in cells.objects], pa.string())
     good = np.asarray(pc.and_(pc.is_valid(time), pc.is_valid(device)))
     for i in np.flatnonzero(~good):
         message = (
@@ -153,7 +153,7 @@ def _as_it_is(
         for n in names
     }
     line = pa.array(cells.lines).cast(pa.string())
-    known = pa.array([_text(_first(o, ("id",))) for o in cells.objects], pa.string())
+    known = pa.array([text(_first(o, ("id",))) for o in cells.objects], pa.string())
     result = rows(rules.stream, fields, time=time, device=device, row=pc.coalesce(known, line))
     raw = pa.array([t for t, m in zip(texts, good, strict=True) if m], pa.binary())
 

@@ -54,8 +54,10 @@ def end_bytes(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def without(array: pa.Array, rows: np.ndarray) -> pa.Array:
-    """The array with null where `rows` (boolean) is true."""
-    return pc.if_else(pa.array(rows), pa.scalar(None, array.type), array)
+    """The array (not nested) with null where `rows` (boolean) is true; the values are shared, not copied."""
+    kept = np.concatenate((np.zeros(array.offset, dtype=bool), present(array) & ~rows))
+    validity = pa.py_buffer(np.packbits(kept, bitorder="little"))
+    return pa.Array.from_buffers(array.type, len(array), [validity, *array.buffers()[1:]], offset=array.offset)
 
 
 def put(table: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:

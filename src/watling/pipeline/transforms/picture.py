@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from watling.contracts.model import Contract, Field, Reason
-from watling.pipeline.transforms.arrays import flags, put, whole
+from watling.pipeline.transforms.arrays import flags, present, put, whole
 from watling.pipeline.transforms.faults import Faults
 
 OBJECT = "_object"
@@ -37,11 +37,12 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
         return table
     texts = whole(table[field.name])
     size = table.num_rows
-    objects: pa.Array = pa.nulls(size, pa.large_binary())
+    given = OBJECT in table.column_names
+    objects: pa.Array = whole(table[OBJECT]) if given else pa.nulls(size, pa.large_binary())
     if texts.null_count == size:
         return put(table, {OBJECT: objects})
     faults = Faults(table)
-    rows = faults.open(np.flatnonzero(flags(pc.match_substring_regex(texts, LIKELY))))
+    rows = faults.open(np.flatnonzero(flags(pc.match_substring_regex(texts, LIKELY)) & ~present(objects)))
     if not len(rows):
         return put(table, {OBJECT: objects})
     pictures: list[tuple[bytes | None, str | None, str | None]] = []
@@ -52,7 +53,7 @@ def step(table: pa.Table, contract: Contract) -> pa.Table:
             pictures.append((None, None, None))
         else:
             pictures.append((found[0], found[1], REFERENCE + hashlib.sha256(found[0]).hexdigest()))
-    return faults.apply(put(table, _columns(table, field, texts, rows, pictures)))
+    return faults.apply(put(table, _columns(table, field, objects, rows, pictures)))
 
 
 class Refusal:
@@ -99,22 +100,25 @@ def _too_large(size: int) -> Refusal:
 def _columns(
     table: pa.Table,
     field: Field,
-    texts: pa.Array,
+    objects: pa.Array,
     rows: np.ndarray,
     pictures: list[tuple[bytes | None, str | None, str | None]],
 ) -> dict[str, pa.Array]:
     where = np.full(table.num_rows, -1, np.int64)
     where[rows] = np.arange(len(rows))
     pick = pa.array(where, mask=where < 0)
-    references = pa.array([p[2] for p in pictures], pa.string()).take(pick)
+    new = pa.array(where >= 0)
+
+    def over(found: list[object], old: pa.Array) -> pa.Array:
+        return pc.if_else(new, pa.array(found, old.type).take(pick), old)
+
     columns = {
-        OBJECT: pa.array([p[0] for p in pictures], pa.large_binary()).take(pick),
-        field.name: pc.if_else(pa.array(where >= 0), references, texts),
+        OBJECT: over([p[0] for p in pictures], objects),
+        field.name: over([p[2] for p in pictures], whole(table[field.name])),
     }
     size, kind = f"{field.name}_bytes", f"{field.name}_type"
     if size in table.column_names:
-        lengths = pa.array([None if p[0] is None else len(p[0]) for p in pictures], table.schema.field(size).type)
-        columns[size] = lengths.take(pick)
+        columns[size] = over([None if p[0] is None else len(p[0]) for p in pictures], whole(table[size]))
     if kind in table.column_names:
-        columns[kind] = pa.array([p[1] for p in pictures], pa.string()).take(pick)
+        columns[kind] = over([p[1] for p in pictures], whole(table[kind]))
     return columns

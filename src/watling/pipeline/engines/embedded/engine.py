@@ -287,8 +287,8 @@ class _Engine:
                 self._end_stream(stream, TopicChanged(name, stream.contract.topic, why + " while it was read."))
         began = time.monotonic()
         results = self.committer.commit([p.batch for p in prepared.values()])
-        for name, result in results.items():
-            self._settle(self.streams[name], prepared[name], result, time.monotonic() - began)
+        for name, answer in results.items():
+            self._settle(self.streams[name], prepared[name], answer, time.monotonic() - began)
 
     def _prepare(self, stream: _Stream) -> Prepared | None:
         """Judge and write a batch; a full disk or a store that is away keeps it for the next round."""
@@ -396,7 +396,7 @@ class _Engine:
 
     def _report(self, stream: _Stream) -> StreamReport:
         after = self.committer.state(stream.contract.name)
-        return StreamReport(
-            *(after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")),
-            error=stream.error.message if stream.error else None,
+        landed, quarantined, duplicates, lost = (
+            after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")
         )
+        return StreamReport(landed, quarantined, duplicates, lost, stream.error.message if stream.error else None)
