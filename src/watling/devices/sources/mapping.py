@@ -55,9 +55,11 @@ class MappingError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class From:
-    """Where one wire field comes from. `column` names a column or, in NDJSON, a path with dots."""
+    """Where one wire field comes from. `column` names a column or, in NDJSON, a path with dots; `joined` more columns
+    whose texts follow it, each after a space (a date and a time of day)."""
 
     column: str = ""
+    joined: tuple[str, ...] = ()
     value: Any = None
     scale: float = 1.0
     offset: float = 0.0
@@ -71,7 +73,7 @@ class From:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.pair or ((self.column,) if self.column else ())
+        return self.pair or ((self.column, *self.joined) if self.column else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ def _from(wire: str, spec: Any, stream: str, problems: list[str]) -> From:
         return From()
     known = {
         "column",
+        "columns",
         "value",
         "unit",
         "scale",
@@ -222,7 +225,11 @@ def _from(wire: str, spec: Any, stream: str, problems: list[str]) -> From:
             problems.append(f"{wire}: {a} and {b} come together")
         elif a in spec:
             pair = (str(spec[a]), str(spec[b]))
-    if pair is None and "column" not in spec and "value" not in spec:
+    joined = spec.get("columns", [])
+    if not isinstance(joined, list) or len(joined) == 1:
+        problems.append(f"{wire}.columns: must be a list of two or more columns, whose texts are joined by spaces")
+        joined = []
+    if pair is None and not joined and "column" not in spec and "value" not in spec:
         problems.append(f"{wire}: name a column, a value, or a pair of coordinates")
     values = spec.get("values")
     if values is not None and not isinstance(values, dict):
@@ -231,9 +238,19 @@ def _from(wire: str, spec: Any, stream: str, problems: list[str]) -> From:
     number = spec.get("type") == "number" or (spec.get("type") is None and (numeric or scale != 1.0 or offset != 0.0))
     zone = spec.get("timezone")
     return From(
-        str(spec.get("column", "")), spec.get("value"), scale, offset, number, spec.get("format"), epoch, str(zone) if zone else None,
-        {str(k): str(v) for k, v in values.items()} if values is not None else None, pair, "easting" in spec,
-    )  # fmt: skip
+        column=str(joined[0]) if joined else str(spec.get("column", "")),
+        joined=tuple(str(c) for c in joined[1:]),
+        value=spec.get("value"),
+        scale=scale,
+        offset=offset,
+        number=number,
+        format=spec.get("format"),
+        epoch=epoch,
+        timezone=str(zone) if zone else None,
+        values={str(k): str(v) for k, v in values.items()} if values is not None else None,
+        pair=pair,
+        grid="easting" in spec,
+    )
 
 
 def apply(mapping: Mapping, cells: Cells, faults: Faults, timezone: str | None = None) -> Rows | None:
@@ -246,7 +263,7 @@ def apply(mapping: Mapping, cells: Cells, faults: Faults, timezone: str | None =
     device = _text(mapping.fields[device_wire], cells)
     bad_time, bad_device = np.asarray(pc.is_null(time)), np.asarray(pc.is_null(device))
     if bad_time.any() or bad_device.any():
-        texts = cells.column(spec.column)
+        texts = _texts(spec, cells)
         for i in np.flatnonzero(bad_time | bad_device):
             message = unreadable_time(texts[int(i)].as_py()) if bad_time[i] else f"no {device_wire}"
             faults.add(cells.file, int(cells.lines[i]), message)
@@ -274,15 +291,21 @@ def unreadable_time(text: str | None) -> str:
 
 
 def _time(spec: From, cells: Cells, timezone: str, faults: Faults) -> pa.Array:
-    text = cells.column(spec.column)
+    text = _texts(spec, cells)
     if spec.epoch:
         return columns.epoch(columns.numbers(text), EPOCHS[spec.epoch])
     return columns.instants(text, timezone, faults, (spec.format,) if spec.format else ())
 
 
+def _texts(spec: From, cells: Cells) -> pa.Array:
+    """The texts of the field's column, or of its columns joined; null where one is missing."""
+    first = cells.column(spec.column)
+    return pc.binary_join_element_wise(first, *map(cells.column, spec.joined), " ") if spec.joined else first
+
+
 def _text(spec: From, cells: Cells) -> pa.Array:
     if spec.column:
-        text = cells.column(spec.column)
+        text = _texts(spec, cells)
         return columns.renamed(text, spec.values) if spec.values else text
     return columns.constant(str(spec.value), len(cells.lines))
 
@@ -295,7 +318,7 @@ def _field(spec: From, cells: Cells) -> columns.Field:
         return columns.coordinates(first, second)[0]
     if not spec.column:
         return columns.constant(json.dumps(spec.value, ensure_ascii=False), len(cells.lines)), JSON
-    if spec.values:
+    if spec.values or spec.joined:
         return _text(spec, cells)
     if spec.number:
         return columns.number(cells.column(spec.column), spec.scale, spec.offset)
