@@ -30,31 +30,6 @@ LINGER_S = 0.05  # at the end of all partitions: how long records may gather bef
 SMALL_CHUNK = 1_000  # rows: chunks smaller than this on average are joined into one
 CLOSE_S = 10.0
 
-TUNING: dict[str, object] = {
-    "fetch.queue.backoff.ms": 5,  # default 1000: a fast reader stands still for it
-    "fetch.wait.max.ms": 100,  # how late the end of a partition is seen
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 16 * 1024,  # all partitions together, on the wire's side of decompression
-    "max.partition.fetch.bytes": 1024 * 1024,  # a larger record still comes, alone
-    "fetch.max.bytes": 16 * 1024 * 1024,
-    "receive.message.max.bytes": 128 * 1024 * 1024,
-    "reconnect.backoff.max.ms": 2000,
-    "topic.metadata.propagation.max.ms": 5000,  # how long a topic that is not there counts as just being made
-}
-"""Defaults that a caller's settings may replace."""
-
-FIXED: dict[str, object] = {
-    "enable.auto.commit": False,
-    "auto.commit.enable": False,
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": True,
-    "isolation.level": "read_committed",
-    "auto.offset.reset": "error",
-    "allow.auto.create.topics": False,
-    "log.queue": True,
-}
-"""What the promise of exactly once rests on; a caller's settings do not change it."""
-
 
 class OffsetOutOfRange(WatlingError):
     """The broker does not have that offset: retention went past it, or the topic ends below it."""
@@ -76,9 +51,8 @@ class TopicGone(WatlingError):
     """The topic, or a partition that was assigned, does not exist. `missing` holds those partitions."""
 
     def __init__(self, topic: str, missing: frozenset[int]) -> None:
-        names = ", ".join(str(p) for p in sorted(missing))
         super().__init__(
-            f"topic {topic} has no partition {names} any more: it was deleted, or this is another cluster. "
+            f"topic {topic} has no partition {', '.join(map(str, sorted(missing)))} any more: it was deleted, or this is another cluster. "
             "Make the topic, or check the broker's address.",
             topic=topic,
             missing=missing,
@@ -122,7 +96,7 @@ class Fetcher:
     """Reads partitions of one topic from given offsets on. One thread at a time; any number of Fetchers side by side.
 
     Args:
-        config: librdkafka properties: `bootstrap.servers`, security, and what should differ from TUNING.
+        config: librdkafka properties: `bootstrap.servers`, security, and what should differ from `librdkafka.TUNING`.
         topic: its name.
         positions: partition to the first offset to read.
 
@@ -148,7 +122,7 @@ class Fetcher:
         self._started: list[int] = []
         self._troubles: list[tuple[int, str]] = []  # errors of the topic, told while we ask for messages
         self._on_error = librdkafka.ERROR_CALLBACK(self._note)
-        self._client = librdkafka.new_consumer({**TUNING, **config, **FIXED}, self._on_error)
+        self._client = librdkafka.new_consumer(config, self._on_error)
         self._main = self._lib.rd_kafka_queue_get_main(self._client)
         self._topic = self._lib.rd_kafka_topic_new(self._client, topic.encode(), None)
         try:
@@ -406,8 +380,7 @@ class Fetcher:
             log.warning("topic %s: Kafka does not answer: %s. Reading goes on when it is back.", self.topic, why)
 
     def _check_fatal(self) -> None:
-        why = librdkafka.fatal_error(self._client)
-        if why is not None:
+        if (why := librdkafka.fatal_error(self._client)) is not None:
             self._error = BrokerUnreachable(
                 f"topic {self.topic}: the Kafka client failed for good: {why}. Start the pipeline again.",
                 topic=self.topic,

@@ -29,6 +29,31 @@ DESTROY_NO_CONSUMER_CLOSE = 0x8
 ERROR_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
 """Called with (client, error code, text, nothing) by the thread that asks for messages. Keep a reference to it."""
 
+TUNING: dict[str, object] = {
+    "fetch.queue.backoff.ms": 5,  # default 1000: a fast reader stands still for it
+    "fetch.wait.max.ms": 100,  # how late the end of a partition is seen
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 16 * 1024,  # all partitions together, on the wire's side of decompression
+    "max.partition.fetch.bytes": 1024 * 1024,  # a larger record still comes, alone
+    "fetch.max.bytes": 16 * 1024 * 1024,
+    "receive.message.max.bytes": 128 * 1024 * 1024,
+    "reconnect.backoff.max.ms": 2000,
+    "topic.metadata.propagation.max.ms": 5000,  # how long a topic that is not there counts as just being made
+}
+"""Defaults that a caller's settings may replace."""
+
+FIXED: dict[str, object] = {
+    "enable.auto.commit": False,
+    "auto.commit.enable": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+    "log.queue": True,
+}
+"""What the promise of exactly once rests on; a caller's settings do not change it."""
+
 _CONSUMER = 1
 _OLDEST = 0x02000000
 _ERRSTR = 512
@@ -173,7 +198,7 @@ def address(name: str) -> int:
 
 
 def new_consumer(config: Mapping[str, object], on_error: ctypes._FuncPointer) -> int:
-    """A consumer handle with those librdkafka properties.
+    """A consumer handle with those librdkafka properties over TUNING and under FIXED.
 
     Its log, and errors of the client, are events of its main queue; errors of a topic go to `on_error`, an
     ERROR_CALLBACK.
@@ -186,7 +211,7 @@ def new_consumer(config: Mapping[str, object], on_error: ctypes._FuncPointer) ->
     text = ctypes.create_string_buffer(_ERRSTR)
     conf = lib.rd_kafka_conf_new()
     problems = []
-    for name, value in config.items():
+    for name, value in {**TUNING, **config, **FIXED}.items():
         as_text = str(value).lower() if isinstance(value, bool) else str(value)
         if lib.rd_kafka_conf_set(conf, name.encode(), as_text.encode(), text, _ERRSTR) != 0:
             problems.append(f"kafka property {name}: {text.value.decode(errors='replace')}")
