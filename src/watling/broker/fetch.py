@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from watling.broker import librdkafka, walk
 from watling.broker.columns import copied
-from watling.errors import UnreachableError, WatlingError
+from watling.broker.errors import BrokerUnreachable
+from watling.errors import WatlingError
 from watling.pipeline.records import RECORDS
 
 log = logging.getLogger(__name__)
@@ -59,10 +60,6 @@ class TopicGone(WatlingError):
         )
         self.topic = topic
         self.missing = missing
-
-
-class BrokerUnreachable(UnreachableError):
-    """Reading cannot go on by itself: access is denied, or the client failed for good."""
 
 
 @dataclass(frozen=True, slots=True)

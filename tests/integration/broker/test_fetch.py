@@ -17,7 +17,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from watling.broker import fetch as module
-from watling.broker.fetch import BrokerUnreachable, Fetched, Fetcher, OffsetOutOfRange, TopicGone
+from watling.broker.errors import BrokerUnreachable
+from watling.broker.fetch import Fetched, Fetcher, OffsetOutOfRange, TopicGone
 from watling.errors import ConfigError, WatlingError
 from watling.pipeline.records import RECORDS
 
