@@ -1,0 +1,136 @@
+"""Receives the options of `watling run`; runs the pipeline in this process and tells how it goes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from watling.cli import output
+from watling.cli.examples import examples
+from watling.cli.flags import contracts, settings, supervised
+from watling.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watling.config import Settings
+    from watling.pipeline.engines.embedded import RunReport
+
+PLAIN_EVERY_S = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        epilog=examples(
+            ("watling run", "until Ctrl-C"),
+            ("watling run --once", "drain what is there now, then end"),
+            ("watling run --stream vehicle --stream gps", "only these"),
+            ("watling run --once --json", "the counts for a script"),
+        )
+    )
+    def run(
+        context: typer.Context,
+        once: Annotated[bool, typer.Option("--once", help="Drain to the end offsets seen at the start, then end.")] = False,
+        engine: Annotated[str, typer.Option(help="What runs the steps: embedded.", metavar="ENGINE")] = "embedded",
+        stream: Annotated[list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.", metavar="NAME")] = None,
+        take_over: Annotated[bool, typer.Option("--take-over", help="Fence another writer of these streams and go on in its place.")] = False,
+        accept_new_topic: Annotated[bool, typer.Option("--accept-new-topic", help="The topic was deleted and made again: begin a new generation. What the old one still owed counts as lost.")] = False,
+        json_: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    ) -> None:  # fmt: skip
+        """Run the pipeline: from Kafka, checked against the contracts, into the lake and quarantine, exactly once.
+
+        Ends with 3 when no Kafka answers, 4 when another writer fenced it, 1 when a stream had to stop.
+        """
+        found = settings(context)
+        _check_engine(engine)
+        known = contracts(found)
+        from watling.broker import admin
+
+        admin.ping(found)  # before anything that takes long
+        from watling.cli.signals import stop_on_signals
+        from watling.ops import progress
+        from watling.pipeline.engines import embedded
+
+        stop = stop_on_signals()
+        name = "pipeline" if not stream else "pipeline-" + "-".join(sorted(set(stream)))
+        try:
+            report = embedded.run(
+                found,
+                known,
+                once=once,
+                take_over=take_over,
+                accept_new_topic=accept_new_topic,
+                streams=stream or None,
+                stop=stop.event,
+                on_progress=_teller(found, name, once),
+            )
+        finally:
+            _end_line()
+            progress.withdraw(found, name)
+        _show(report, as_json=json_, quiet=not once and supervised())
+        if report.failed:
+            raise typer.Exit(EXIT_FOUND)
+        cut_short = once and stop.by is not None
+        raise typer.Exit(EXIT_INTERRUPTED if cut_short else stop.exit_code() or EXIT_DONE)
+
+
+def _check_engine(engine: str) -> None:
+    if engine == "spark":
+        raise UsageError(
+            "the engine spark is not part of this version. `--engine embedded` (the default) runs the same steps in this "
+            "process, and its tables can be read by Spark.",
+        )
+    if engine != "embedded":
+        raise UsageError(f"there is no engine {engine!r}: leave `--engine` away, or say `--engine embedded`")
+
+
+def _teller(found: Settings, name: str, once: bool) -> Callable[[dict[str, Any]], None]:
+    """What the engine calls once a second: publishes, and shows a line (renewed on a terminal, else twice a minute)."""
+    from watling.ops import progress
+
+    shown = 0.0
+    terminal = sys.stderr.isatty() and not supervised()
+
+    def tell(streams: dict[str, Any]) -> None:
+        nonlocal shown
+        progress.publish(found, name, {"engine": "embedded", "once": once, "streams": streams})
+        now = time.monotonic()
+        if terminal:
+            sys.stderr.write(f"\r\x1b[2K{line(streams)}")
+            sys.stderr.flush()
+        elif not supervised() and now - shown >= PLAIN_EVERY_S:
+            output.note(line(streams))
+            shown = now
+
+    return tell
+
+
+def line(streams: dict[str, Any]) -> str:
+    """All streams in one line."""
+    rate, landed, bad = (sum(s[k] for s in streams.values()) for k in ("rate", "landed", "quarantined"))
+    lags = [s["lag_records"] for s in streams.values()]
+    lag = "broker away" if None in lags else f"{sum(lags):,} waiting"
+    ended = sorted(name for name, s in streams.items() if s["error"])
+    text = f"{rate:,.0f} records/s · {lag} · {landed:,} landed · {bad:,} in quarantine"
+    return text + (f" · stopped: {', '.join(ended)}" if ended else "")
+
+
+def _end_line() -> None:
+    if sys.stderr.isatty() and not supervised():
+        sys.stderr.write("\n")
+
+
+def _show(report: RunReport, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        output.as_json({"seconds": round(report.seconds, 3), "streams": dict(report.streams)})
+    elif not quiet:
+        rows = [
+            [n, s.landed, s.quarantined, s.duplicates, s.lost, s.error or ""] for n, s in sorted(report.streams.items())
+        ]
+        output.table(["stream", "landed", "quarantined", "of them duplicates", "lost", "stopped by"], rows)
+        output.note(f"in {report.seconds:.1f} s")
