@@ -53,7 +53,7 @@ class Replay:
         """
         if self.speed != "max" and not self.speed > 0:
             raise SourceError(f"speed {self.speed} cannot be: give a number above 0, or max.", speed=self.speed)
-        files = plan(self.source, self.paths, self.options)
+        files = plan(self.source, self.paths, self.options, begin=self.loop or self.shift_to is not None)
         begin = min((b for b, _ in files), default=0)
         ahead, number = 0, 0  # how far the next round's due times move at least
         while True:

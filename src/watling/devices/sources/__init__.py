@@ -65,10 +65,13 @@ def open_source(
                 yield WireBatch(stream, table.slice(start, BATCH))
 
 
-def plan(name: str, paths: Sequence[Path | str], options: Options) -> list[tuple[int, Member]]:
-    """The files to read, each with the due time (microseconds) at which it begins. Files without a record are last."""
+def plan(name: str, paths: Sequence[Path | str], options: Options, *, begin: bool = False) -> list[tuple[int, Member]]:
+    """The files to read, each with the due time (microseconds) at which it begins. Files without a record are last.
+    A single file is only looked into if its `begin` is asked for."""
     suffixes, read = adapter(name)
     found = list(members([Path(p) for p in paths], suffixes))
+    if len(found) == 1 and not begin:
+        return [(0, found[0])]
     return [(_begin(read, member, options), member) for member in found]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,7 +43,7 @@ GPS = {
     "heading": ("GPS Bearing",),
 }
 COMBUSTION = {"rpm", "fuelRate", "throttle", "engineLoad", "co2"}
-WANTED = {name for names in (*VEHICLE.values(), *GPS.values()) for name in names}
+WANTED = frozenset(name for names in (*VEHICLE.values(), *GPS.values()) for name in names)
 
 # unit as enviroCar writes it: factor to the wire's unit
 UNITS = {
@@ -61,23 +62,36 @@ FUELS = {
 }
 
 
+class Blocks(Protocol):
+    """Reads a file's measurements; `ends_only` leaves out what trimming does not need."""
+
+    def __call__(self, member: Member, faults: Faults, ends_only: bool = False) -> Iterator[table.Block]: ...
+
+
 def read(member: Member, options: Options, faults: Faults) -> Iterator[Rows]:
     """Yield a vehicle and a gps batch for each batch of measurements.
 
     `options.trim_ends` (metres, default 500) leaves out the ends of each trip.
     """
-    blocks = _geojson if member.name.lower().removesuffix(".gz").endswith(("json",)) else _csv
+    blocks = _blocks(member)
     radius = TRIM_M if options.trim_ends is None else options.trim_ends
-    shown = (
-        trim.windows(lambda: (_track(b) for b in blocks(member, Faults(), ends_only=True)), radius)
-        if radius > 0
-        else None
-    )
+    shown = _windows(member, radius) if radius > 0 else None
     for block in blocks(member, faults):
         if shown is not None:
             block = _trimmed(block, shown, radius, faults)
         if len(block.lines):
             yield from _rows(block)
+
+
+def _blocks(member: Member) -> Blocks:
+    return _geojson if member.name.lower().removesuffix(".gz").endswith("json") else _csv
+
+
+@lru_cache(maxsize=4096)
+def _windows(member: Member, radius: float) -> dict[str, trim.Window]:
+    """What may be shown of each trip in a file; kept, as a replay of many files looks at each twice."""
+    blocks = _blocks(member)
+    return trim.windows(lambda: (_track(b) for b in blocks(member, Faults(), ends_only=True)), radius)
 
 
 def _trimmed(block: table.Block, shown: dict[str, trim.Window], radius: float, faults: Faults) -> table.Block:
@@ -104,8 +118,7 @@ def _csv(member: Member, faults: Faults, ends_only: bool = False) -> Iterator[ta
 
 
 def _geojson(member: Member, faults: Faults, ends_only: bool = False) -> Iterator[table.Block]:
-    del ends_only
-    for block in geojson.tracks(member, faults, BATCH):
+    for block in geojson.tracks(member, faults, BATCH, frozenset() if ends_only else WANTED):
         yield from _timed(block, faults)
 
 

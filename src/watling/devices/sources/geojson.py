@@ -105,13 +105,14 @@ class _Text:
         self._stream.close()
 
 
-def tracks(member: Member, faults: Faults, batch: int) -> Iterator[Block]:
-    """Yield blocks of up to `batch` measurements of a FeatureCollection; `sensor` properties become columns."""
+def tracks(member: Member, faults: Faults, batch: int, wanted: frozenset[str]) -> Iterator[Block]:
+    """Yield blocks of up to `batch` measurements of a FeatureCollection, with the `wanted` phenomena; `sensor`
+    properties become columns."""
     sensor = _sensor(member)
     rows: list[dict[str, str | None]] = []
     lines: list[int] = []
     for line, feature in _features(member, faults):
-        row = _measurement(feature)
+        row = _measurement(feature, wanted)
         if row is None:
             faults.add(member.name, line, "not a measurement: a feature has properties with a time, and a point")
             continue
@@ -193,12 +194,13 @@ def _elements(text: _Text, faults: Faults) -> Iterator[tuple[int, Any]]:
             faults.add(text.name, line, "the feature is not valid JSON")
 
 
-def _measurement(feature: Any) -> dict[str, str | None] | None:
+def _measurement(feature: Any, wanted: frozenset[str]) -> dict[str, str | None] | None:
     try:
         about, point = feature["properties"], feature["geometry"]["coordinates"]
         row = {"time": _string(about["time"]), "lon": _string(point[0]), "lat": _string(point[1])}
         for name, value in about.get("phenomenons", {}).items():
-            row[f"{name} [{value.get('unit', '')}]"] = _string(value.get("value"))
+            if name in wanted:
+                row[f"{name} [{value.get('unit', '')}]"] = _string(value.get("value"))
     except (KeyError, IndexError, TypeError, AttributeError):
         return None
     return row

@@ -141,20 +141,9 @@ def _as_it_is(
         return None
     keep = pa.array(good)
     cells, time, device = cells.filter(good), time.filter(keep), device.filter(keep)
-    names = dict.fromkeys(k for o in cells.objects for k in o if k not in {*mapping.TIME_WIRES, "id"})
-    fields = {
-        n: (
-            pa.array(
-                [json.dumps(o[n], ensure_ascii=False) if o.get(n) is not None else None for o in cells.objects],
-                pa.string(),
-            ),
-            JSON,
-        )
-        for n in names
-    }
     line = pa.array(cells.lines).cast(pa.string())
     known = pa.array([text(_first(o, ("id",))) for o in cells.objects], pa.string())
-    result = rows(rules.stream, fields, time=time, device=device, row=pc.coalesce(known, line))
+    result = rows(rules.stream, {}, time=time, device=device, row=pc.coalesce(known, line))
     raw = pa.array([t for t, m in zip(texts, good, strict=True) if m], pa.binary())
 
     return Rows(result.stream, result.table.append_column(ID, known).append_column(VALUE, raw))

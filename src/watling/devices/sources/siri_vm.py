@@ -28,6 +28,16 @@ MAX_DEPTH = 64
 MAX_TEXT = 64 * 1024
 MAX_SILENT = 4 * 1024 * 1024  # bytes without a single tag
 BATCH = 8_192
+READ = (
+    "RecordedAtTime",
+    "VehicleLocation/Latitude",
+    "VehicleLocation/Longitude",
+    "Bearing",
+    "PublishedLineName",
+    "LineRef",
+    "DatedVehicleJourneyRef",
+    "VehicleJourneyRef",
+)
 _ACTIVITY = re.compile(rb"<(?:(\w+):)?VehicleActivity[\s>]")
 
 
@@ -48,7 +58,7 @@ class _Target:
         self._text: list[str] = []
         self._size = 0
 
-    def start(self, tag: str, _attributes: dict[str, str]) -> None:
+    def start(self, tag: str, _attributes: list[str]) -> None:
         name = tag.rpartition("}")[2]
         self.path.append(name)
         self.events += 1
@@ -66,15 +76,15 @@ class _Target:
 
     def end(self, _tag: str) -> None:
         name = self.path.pop()
-        self.events += 1
-        text = "".join(self._text).strip()
+        text = "".join(self._text).strip() if self._text else ""
         self._text, self._size = [], 0
-        if self.current is not None and name == "VehicleActivity":
-            self.found.append((self.begin, self.current))
-            self.current = None
-        elif self.current is not None and text:
-            parent = self.path[-1] if self.path else ""
-            self.current.setdefault(f"{parent}/{name}" if parent == "VehicleLocation" else name, text)
+        current = self.current
+        if current is not None:
+            if name == "VehicleActivity":
+                self.found.append((self.begin, current))
+                self.current = None
+            elif text:
+                current.setdefault(f"{self.path[-1]}/{name}" if self.path[-1] == "VehicleLocation" else name, text)
         elif name == "ResponseTimestamp" and not self.published:
             self.published = text
 
@@ -86,16 +96,15 @@ def read(member: Member, options: Options, faults: Faults) -> Iterator[Rows]:
     """Yield rows of one document. Vehicle ids are `OperatorRef-VehicleRef`: the reference alone is only unique within
     an operator. Records are due at the document's ResponseTimestamp. `options.timezone` (default UTC) is for times
     without an offset."""
-    fleet = Fleet()
+    batch = _Batch(options.timezone or "UTC")
     for line, published, activity in _activities(member, faults):
-        problem = _vehicle(activity, published, options.timezone or "UTC", fleet)
-        if problem:
-            faults.add(member.name, line, problem)
-        if len(fleet) >= BATCH:
-            yield from fleet.rows()
-            fleet = Fleet()
-    if len(fleet):
-        yield from fleet.rows()
+        batch.published = published
+        if not batch.add(line, activity):
+            faults.add(member.name, line, "no VehicleRef")
+        if len(batch.lines) >= BATCH:
+            yield from batch.rows(member.name, faults)
+            batch = _Batch(options.timezone or "UTC")
+    yield from batch.rows(member.name, faults)
 
 
 def _activities(member: Member, faults: Faults) -> Iterator[tuple[int, str, dict[str, str]]]:
@@ -126,7 +135,10 @@ class _Walk:
     def _begin(self, root: bytes) -> None:
         self._target = _Target(self._lines)
         self._parser = DefusedXMLParser(target=self._target, forbid_dtd=True)
-        self._target.parser = self._parser.parser
+        self._target.parser = expat = self._parser.parser  # its handlers against document types stay
+        expat.StartElementHandler, expat.EndElementHandler = self._target.start, self._target.end
+        expat.CharacterDataHandler, expat.DefaultHandlerExpand = self._target.data, None
+        expat.ordered_attributes, expat.buffer_text = True, True
         self._root, self._fed, self._silent, self._seen = len(root), 0, 0, 0
         if root:
             self._parser.feed(root)
@@ -202,31 +214,55 @@ class _Walk:
             faults.add(file, self._line(), "the document ends too early")
 
 
-def _vehicle(activity: dict[str, str], published: str, zone: str, fleet: Fleet) -> str | None:
-    reference = activity.get("VehicleRef") or activity.get("VehicleUniqueId")
-    if not reference:
-        return "no VehicleRef"
-    times = columns.instants(pa.array([activity.get("RecordedAtTime"), published or None], pa.string()), zone, Faults())
-    recorded, known = times.cast(pa.int64()).to_pylist()
-    time = recorded if recorded is not None else known
-    if time is None:
-        return f"RecordedAtTime {activity.get('RecordedAtTime', '')!r} cannot be read, and the document has no time"
-    operator = activity.get("OperatorRef")
-    latitude, longitude, heading = (
-        _number(activity.get(n)) for n in ("VehicleLocation/Latitude", "VehicleLocation/Longitude", "Bearing")
-    )
-    fleet.due.append(time if known is None else known)
-    fleet.time.append(time)
-    fleet.own.append(recorded is not None)
-    fleet.vehicle.append(f"{operator}-{reference}" if operator else reference)
-    fleet.latitude.append(latitude)
-    fleet.longitude.append(longitude)
-    fleet.heading.append(heading)
-    fleet.speed.append(None)
-    fleet.route.append(activity.get("PublishedLineName") or activity.get("LineRef"))
-    fleet.trip.append(activity.get("DatedVehicleJourneyRef") or activity.get("VehicleJourneyRef"))
-    return None
+class _Batch:
+    """Texts of activities, turned into times and numbers together."""
 
+    def __init__(self, zone: str) -> None:
+        self.zone, self.published = zone, ""
+        self.lines: list[int] = []
+        self.vehicle: list[str] = []
+        self.texts: dict[str, list[str | None]] = {name: [] for name in READ}
 
-def _number(text: str | None) -> float | None:
-    return columns.numbers(pa.array([text], pa.string()))[0].as_py()  # type: ignore[no-any-return]
+    def add(self, line: int, activity: dict[str, str]) -> bool:
+        """Take an activity; False if it names no vehicle."""
+        reference = activity.get("VehicleRef") or activity.get("VehicleUniqueId")
+        if not reference:
+            return False
+        operator = activity.get("OperatorRef")
+        self.lines.append(line)
+        self.vehicle.append(f"{operator}-{reference}" if operator else reference)
+        for name, texts in self.texts.items():
+            texts.append(activity.get(name))
+        return True
+
+    def rows(self, file: str, faults: Faults) -> Iterator[Rows]:
+        recorded = self._times(self.texts["RecordedAtTime"])
+        published = self._times([self.published or None])[0]
+        latitude, longitude, heading = (self._numbers(n) for n in READ[1:4])
+        named, line, dated, journey = (self.texts[n] for n in READ[4:])
+        fleet = Fleet()
+        for i, own in enumerate(recorded):
+            time = published if own is None else own
+            if time is None:
+                text = self.texts["RecordedAtTime"][i]
+                faults.add(file, self.lines[i], f"RecordedAtTime {text!r} cannot be read, and the document has no time")
+                continue
+            fleet.due.append(time if published is None else published)
+            fleet.time.append(time)
+            fleet.own.append(own is not None)
+            fleet.vehicle.append(self.vehicle[i])
+            fleet.latitude.append(latitude[i])
+            fleet.longitude.append(longitude[i])
+            fleet.heading.append(heading[i])
+            fleet.speed.append(None)
+            fleet.route.append(named[i] or line[i])
+            fleet.trip.append(dated[i] or journey[i])
+        if len(fleet):
+            yield from fleet.rows()
+
+    def _times(self, texts: list[str | None]) -> list[int | None]:
+        found = columns.instants(pa.array(texts, pa.string()), self.zone, Faults())
+        return found.cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
+
+    def _numbers(self, name: str) -> list[float | None]:
+        return columns.numbers(pa.array(self.texts[name], pa.string())).to_pylist()  # type: ignore[no-any-return]

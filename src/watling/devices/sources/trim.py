@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 EARTH_M = 6_371_008.8
+HELD = 1_000_000
 Window = tuple[int, int]  # microseconds since 1970, inclusive
 
 Passes = Callable[[], Iterator[pa.Table]]
@@ -26,16 +27,27 @@ def metres(lat1: np.ndarray, lon1: np.ndarray, lat2: np.ndarray | float, lon2: n
     return np.asarray(2 * EARTH_M * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
 
 
+Track = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # trip, times (microseconds), latitudes, longitudes
+
+
 def windows(passes: Passes, radius: float) -> dict[str, Window]:
-    """What may be shown of each trip. Reads the recording twice; memory is that of one entry a trip."""
+    """What may be shown of each trip, `radius` in metres. Reads the recording once, twice if it is long; memory is that
+    of `HELD` positions and one entry a trip."""
     ends: dict[str, list[tuple[int, float, float]]] = {}
-    for trip, time, lat, lon in _trips(passes()):
+    held: list[Track] | None = []
+    size = 0
+    for track in _trips(passes()):
+        trip, time, lat, lon = track
         first, last = int(np.argmin(time)), int(np.argmax(time))
         here = [(int(time[i]), float(lat[i]), float(lon[i])) for i in (first, last)]
         known = ends.setdefault(trip, here)
         ends[trip] = [min(known[0], here[0]), max(known[1], here[1])]
+        size += len(time)
+        if held is not None:
+            held.append(track)
+            held = held if size <= HELD else None
     shown: dict[str, Window] = {}
-    for trip, time, lat, lon in _trips(passes()):
+    for trip, time, lat, lon in held if held is not None else _trips(passes()):
         (_, lat0, lon0), (_, lat1, lon1) = ends[trip]
         left = time[metres(lat, lon, lat0, lon0) > radius]
         outside = time[metres(lat, lon, lat1, lon1) > radius]
@@ -46,7 +58,7 @@ def windows(passes: Passes, radius: float) -> dict[str, Window]:
     return shown
 
 
-def _trips(tables: Iterator[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def _trips(tables: Iterator[pa.Table]) -> Iterator[Track]:
     for table in tables:
         table = table.filter(pc.and_(pc.is_valid(table["lat"]), pc.is_valid(table["lon"])))
         if not len(table):

@@ -5,16 +5,20 @@ This is where a record gets its id and its (perhaps shifted) time.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watling.devices.encode import encode
+from watling.devices.encode import encode, iso
 from watling.devices.port import WIRE
 from watling.devices.sources.ids import uuid5s
 from watling.devices.sources.rows import DEVICE, DUE, ID, INTERNAL, ROW, TIME, UTC, VALUE, Rows
+
+RETOLD = frozenset({"id", "timestamp", "time", "eventTime"})
+"""Wire names of a record's id and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,25 @@ def records(source: str, rows: Rows, play: Play) -> pa.Table:
     time = _moved(table.column(TIME).combine_chunks(), play.shift)
     due = _moved(table.column(DUE).combine_chunks(), play.due_shift)
     device = table.column(DEVICE).combine_chunks()
-    if VALUE in table.column_names and not play.shift and not play.round:
-        return pa.Table.from_arrays([device.cast(pa.binary()), table.column(VALUE), due], schema=WIRE)
+    if VALUE in table.column_names:
+        value = table.column(VALUE)
+        if play.shift or play.round:
+            value = _retold(value.to_pylist(), _ids(source, rows, time, play), time)
+        return pa.Table.from_arrays([device.cast(pa.binary()), value, due], schema=WIRE)
     fields = [i for i, name in enumerate(table.column_names) if name not in INTERNAL]
     schema = pa.schema([("id", pa.string()), ("timestamp", UTC), *(table.schema.field(i) for i in fields)])
     columns = [_ids(source, rows, time, play), time, *(table.column(i) for i in fields)]
     value = encode(pa.Table.from_arrays(columns, schema=schema))
     return pa.Table.from_arrays([device.cast(pa.binary()), value, due], schema=WIRE)
+
+
+def _retold(values: list[bytes], ids: pa.Array, time: pa.Array) -> pa.Array:
+    """Recorded objects with another id and time; all else stays."""
+    told = []
+    for value, known, stamp in zip(values, ids.to_pylist(), iso(time).to_pylist(), strict=True):
+        rest = {k: v for k, v in json.loads(value).items() if k not in RETOLD}
+        told.append(json.dumps({"id": known, "timestamp": stamp, **rest}, ensure_ascii=False).encode())
+    return pa.array(told, pa.binary())
 
 
 def _moved(times: pa.Array, micros: int) -> pa.Array:
