@@ -17,87 +17,15 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from watling.contracts import builtin_contracts
-from watling.devices.sources import SOURCES, adapter, columns, ndjson, table
+from watling.devices import when
+from watling.devices.names import SYNONYMS, UNIT_TEXTS
+from watling.devices.sources import SOURCES, adapter, ndjson, table
 from watling.devices.sources.faults import Faults
 from watling.devices.sources.files import BROKEN, Member, members
 from watling.devices.sources.rows import Options, SourceError
 
 SAMPLE = 20_000
 DELIMITERS = (",", ";", "\t", "|")
-FORMATS = (
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d-%m-%Y %H:%M:%S",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y%m%d%H%M%S",
-)
-DATES = ("%d/%m/%Y", "%Y-%m-%d", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%d/%m/%y")
-CLOCKS = ((r"^\d{1,2}:\d{2}:\d{2}$", "%H:%M:%S"), (r"^\d{1,2}:\d{2}$", "%H:%M"), (r"^\d{4}$", "%H%M"))
-EPOCHS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
-RECENT = (631_152_000.0, 4_102_444_800.0)  # 1990 to 2100, in seconds since 1970
-
-# a name on its own, without unit, case and punctuation: the wire field
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "vehicle_id": ("vehicleid", "vehicle", "car", "carid", "deviceid", "device", "imei", "busid", "bus", "vehicleref", "unit", "unitid", "fleetno", "trackerid", "registration", "vin"),
-    "camera_id": ("cameraid", "camera", "siteid", "site", "sensorid", "sensor", "detector", "detectorid", "loopid"),
-    "station": ("station", "stationid", "stationname", "sitename"),
-    "incidentId": ("incidentid", "incident", "incidentnumber", "accidentindex", "collisionindex", "reference", "referencenumber", "callid"),
-    "timestamp": ("timestamp", "time", "datetime", "date", "eventtime", "recordedat", "recordedattime", "utc", "when", "ts", "measuredat", "hour", "gpstime", "datetimeofcall", "millis", "epoch", "unixtime", "timestampms"),
-    "latitude": ("latitude", "lat", "y", "gpslat", "gpslatitude"),
-    "longitude": ("longitude", "lon", "lng", "long", "x", "gpslon", "gpslongitude"),
-    "easting": ("easting", "eastings", "gridrefeasting", "eastingm", "locationeastingosgr"),
-    "northing": ("northing", "northings", "gridrefnorthing", "northingm", "locationnorthingosgr"),
-    "speed": ("speed", "spd", "velocity", "gpsspeed", "v", "sog"),
-    "heading": ("heading", "bearing", "course", "cog", "azimuth", "gpsbearing"),
-    "altitude": ("altitude", "alt", "elevation", "ele", "gpsaltitude"),
-    "rpm": ("rpm", "enginespeed", "enginerpm"),
-    "fuelRate": ("fuelrate", "consumption", "fuelconsumption"),
-    "throttle": ("throttle", "throttleposition"),
-    "engineLoad": ("engineload", "load"),
-    "co2": ("co2", "co2emission"),
-    "hdop": ("hdop", "gpshdop"),
-    "satellites": ("satellites", "sats", "nsat", "satellitesused", "numsats"),
-    "accuracy_m": ("accuracy", "gpsaccuracy", "horizontalaccuracy", "epe"),
-    "make": ("make", "manufacturer", "brand"),
-    "model": ("model",),
-    "year": ("year", "constructionyear", "modelyear"),
-    "fuelType": ("fueltype", "fuel"),
-    "vehicleType": ("vehicletype", "vehicleclass"),
-    "route": ("route", "routeid", "line", "lineref"),
-    "trip": ("trip", "tripid", "trackid", "journey", "journeyid"),
-    "cars": ("cars", "carcount"),
-    "trucks": ("trucks", "hgv", "lorries"),
-    "persons": ("persons", "people", "pedestrians"),
-    "flow": ("flow", "volume", "totalvolume", "vehiclesperhour"),
-    "meanSpeed": ("meanspeed", "avgspeed", "averagespeed", "avgmph"),
-    "occupancy_pct": ("occupancy",),
-    "temperature": ("temperature", "temp", "airtemp", "airtemperature"),
-    "humidity": ("humidity", "relativehumidity", "rh"),
-    "windSpeed": ("windspeed", "ws", "wind"),
-    "windDirection": ("winddirection", "wd", "winddir"),
-    "precipitation": ("precipitation", "rain", "rainfall"),
-    "visibility": ("visibility",),
-    "airQualityIndex": ("airqualityindex", "aqi"),
-    "no2_ugm3": ("no2",),
-    "nox_ugm3": ("nox",),
-    "pm10_ugm3": ("pm10",),
-    "pm25_ugm3": ("pm25",),
-    "type": ("type", "incidenttype", "typeofincident", "category"),
-    "status": ("status", "state"),
-    "severity": ("severity", "casualtyseverity", "collisionseverity"),
-    "description": ("description", "finaldescription", "text", "details"),
-    "road": ("road", "roadname", "street"),
-}  # fmt: skip
-UNIT_TEXTS = {
-    "km/h": "km/h", "kmh": "km/h", "kph": "km/h", "kmph": "km/h", "mph": "mph", "m/s": "m/s", "mps": "m/s", "ms": "m/s",
-    "kn": "kn", "kts": "kn", "knots": "kn", "c": "C", "°c": "C", "degc": "C", "f": "F", "°f": "F", "degf": "F", "k": "K",
-    "ft": "ft", "feet": "ft", "km": "km", "mi": "mi", "miles": "mi", "mm": "mm", "in": "in", "inch": "in", "rad": "rad",
-    "l/h": "l/h", "kg/h": "kg/h", "g/s": "g/s", "m": "m", "deg": "deg", "%": "%", "pct": "%",
-}  # fmt: skip
 SPEEDS = {"speed", "meanSpeed", "windSpeed"}
 DEVICES = {
     "vehicle": "vehicle_id",
@@ -287,82 +215,6 @@ def _repeating_id(sample: _Sample) -> str | None:
     return None
 
 
-def _epoch(text: pa.Array) -> str | None:
-    values = columns.numbers(text).drop_null()
-    if not len(values) or len(values) < 0.9 * (len(text) - text.null_count):
-        return None
-    middle = float(pc.quantile(values, 0.5)[0].as_py())
-    return next((name for name, per in EPOCHS if RECENT[0] <= middle / per < RECENT[1]), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Time:
-    """The columns that hold the time, and how: `iso`, `epoch` (how: unit) or `format` (how: strptime format)."""
-
-    columns: tuple[str, ...]
-    kind: str
-    how: str
-
-
-def _find_time(sample: _Sample) -> _Time | None:
-    words = SYNONYMS["timestamp"]
-    ranked = [(words.index(p), n) for n in sample.names if (p := _plain(n)[0]) in words]
-    for name in [n for _, n in sorted(ranked)]:
-        if (found := _time(sample.texts[name])) is not None and not _is_date(sample.texts[name]):
-            return _Time((name,), *found)
-    days = [n for n in sample.names if _is_date(sample.texts[n])]
-    clocks = [(n, c) for n in sample.names if (c := _clock(sample.texts[n])) is not None]
-    for day in days[:1]:
-        for clock, form in clocks[:1]:
-            return _Time((day, clock), "format", f"{_date_format(sample.texts[day])} {form}")
-    for name in sample.names:
-        if (found := _time(sample.texts[name])) is not None and found[0] != "epoch":
-            return _Time((name,), *found)
-    return None
-
-
-def _date_format(text: pa.Array) -> str | None:
-    return next((f for f in DATES if _most(text, _readable(text, (f,)))), None)
-
-
-def _is_date(text: pa.Array) -> bool:
-    return len(text) > text.null_count and _date_format(text) is not None
-
-
-def _clock(text: pa.Array) -> str | None:
-    """The format of a column of times of day."""
-    for pattern, form in CLOCKS:
-        if len(text) > text.null_count and _most(text, pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0):
-            return form
-    return None
-
-
-def _most(text: pa.Array, good: int) -> bool:
-    present = len(text) - int(text.null_count)
-    return present - good <= max(1, present // 10) and good > 0
-
-
-def _time(text: pa.Array) -> tuple[str, str] | None:
-    """How a column's times are read: `("iso", "")`, `("epoch", unit)` or `("format", format)`."""
-    if text.null_count == len(text):
-        return None
-    if (unit := _epoch(text)) is not None:
-        return "epoch", unit
-    for fmt in FORMATS:
-        if _most(text, _readable(text, (fmt,))):
-            return "format", fmt
-    return ("iso", "") if not _numeric(text) and _most(text, _readable(text, ())) else None
-
-
-def _readable(text: pa.Array, formats: tuple[str, ...]) -> int:
-    found = columns.instants(text, "UTC", Faults(), formats)
-    return len(found) - int(found.null_count)
-
-
-def _numeric(text: pa.Array) -> bool:
-    return bool(columns.numbers(text).null_count < len(text))
-
-
 def _draft(
     path: Path, sample: _Sample, found: Mapping[str, tuple[str, str | None]], stream: str, known: str | None
 ) -> Draft:
@@ -418,7 +270,9 @@ def _draft(
 
 
 def _time_lines(sample: _Sample, head: list[str], missing: list[str], used: set[str]) -> list[str]:
-    found = _find_time(sample)
+    words = SYNONYMS["timestamp"]
+    likely = sorted((words.index(p), n) for n in sample.names if (p := _plain(n)[0]) in words)
+    found = when.find(sample.texts, [n for _, n in likely])
     if found is None:
         missing.append("timestamp")
         return ["  timestamp: CHANGE_ME  # no column looks like a time"]
@@ -432,16 +286,11 @@ def _time_lines(sample: _Sample, head: list[str], missing: list[str], used: set[
         head.append("timezone: UTC  # the times carry no zone: local ones are e.g. Europe/London")
     if found.kind == "iso":
         return [f"  timestamp: {name}"]
-    doubt = "  # day before month? no date in the sample tells" if _ambiguous(texts, found.how.split(" ")[0]) else ""
+    doubt = (
+        "  # day before month? no date in the sample tells" if when.ambiguous(texts, found.how.split(" ")[0]) else ""
+    )
     which = f"column: {name}" if len(found.columns) == 1 else f"columns: [{', '.join(map(_quoted, found.columns))}]"
     return [f"  timestamp: {{{which}, format: {json.dumps(found.how)}}}{doubt}"]
-
-
-def _ambiguous(text: pa.Array, fmt: str) -> bool:
-    """True if day and month could change places in all dates of the sample. `fmt` is the date's part."""
-    swapped = fmt.replace("%d", "%x").replace("%m", "%d").replace("%x", "%m")
-    day = pc.utf8_slice_codeunits(text, 0, 10)
-    return fmt.startswith("%d") and _readable(day, (swapped,)) == _readable(day, (fmt,))
 
 
 def _place_lines(

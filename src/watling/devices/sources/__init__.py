@@ -6,12 +6,14 @@ One adapter a file, one port for all: an adapter is a `read(member, options, fau
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
 
 from watling.devices.port import WireBatch
+from watling.devices.sources import trim
 from watling.devices.sources.faults import Faults
 from watling.devices.sources.files import Member, members
 from watling.devices.sources.order import Batch, Source, merged, micros
@@ -36,7 +38,22 @@ SOURCES: dict[str, str] = {
 }
 """Name of a source: its module here. Each has `SUFFIXES` and `read`."""
 
+TRIPS = frozenset({"phone", "csv", "ndjson", "parquet"})
+"""Sources whose trips have ends that can be trimmed, beside `envirocar`, which does it by itself."""
+
 BATCH = 16_384
+
+
+def reader(name: str, options: Options) -> tuple[Sequence[str], Read]:
+    """An adapter that leaves out trip ends if the options ask for it. Raises SourceError where a source has no trips."""
+    suffixes, read = adapter(name)
+    if not options.trim_ends or name == "envirocar":
+        return suffixes, read
+    if name not in TRIPS:
+        raise SourceError(
+            f"{name}: there are no trips whose ends could be trimmed. Leave --trim-ends out.", source=name
+        )
+    return suffixes, partial(trim.trimmed, read)
 
 
 def adapter(name: str) -> tuple[Sequence[str], Read]:
@@ -68,7 +85,7 @@ def open_source(
 def plan(name: str, paths: Sequence[Path | str], options: Options, *, begin: bool = False) -> list[tuple[int, Member]]:
     """The files to read, each with the due time (microseconds) at which it begins. Files without a record are last.
     A single file is only looked into if its `begin` is asked for."""
-    suffixes, read = adapter(name)
+    suffixes, read = reader(name, options)
     found = list(members([Path(p) for p in paths], suffixes))
     if len(found) == 1 and not begin:
         return [(0, found[0])]
@@ -86,7 +103,7 @@ def play(
     name: str, files: Sequence[tuple[int, Member]], options: Options, faults: Faults, how: Play
 ) -> Iterator[dict[str, pa.Table]]:
     """Read the planned files once, merged by due time: a sorted table of records a stream and step."""
-    _, read = adapter(name)
+    _, read = reader(name, options)
 
     def opener(member: Member) -> Callable[[], Iterator[Batch]]:
         return lambda: _encoded(name, read(member, options, faults), how)

@@ -96,7 +96,7 @@ def _windows(member: Member, radius: float) -> dict[str, trim.Window]:
 
 def _trimmed(block: table.Block, shown: dict[str, trim.Window], radius: float, faults: Faults) -> table.Block:
     keep = trim.inside(block.column("track_id"), block.column("_time"), shown)
-    faults.skip(f"within {radius:g} m of where a trip begins or ends", len(keep) - (pc.sum(keep).as_py() or 0))
+    faults.skip(trim.reason(radius), len(keep) - (pc.sum(keep).as_py() or 0))
     return block.keep(keep)
 
 

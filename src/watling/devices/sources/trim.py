@@ -7,10 +7,16 @@ it last enters the circle around its last point; a trip that never leaves them i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from watling.devices.sources import columns
+from watling.devices.sources.faults import Faults
+from watling.devices.sources.files import Member
+from watling.devices.sources.rows import DEVICE, TIME, VALUE, Options, Read, Rows, SourceError
 
 EARTH_M = 6_371_008.8
 HELD = 1_000_000
@@ -82,3 +88,40 @@ def inside(trip: pa.Array, time: pa.Array, shown: dict[str, Window]) -> pa.Array
     index = np.asarray(codes.indices)
     at = np.asarray(time.cast(pa.int64()))
     return pa.array((at >= begin[index]) & (at <= end[index]))
+
+
+def trimmed(read: Read, member: Member, options: Options, faults: Faults) -> Iterator[Rows]:
+    """What an adapter reads of one file, without the trips' ends. A trip is the wire field `trip`, or else all that one
+    device sends in this file.
+
+    Raises:
+        SourceError: records that go out byte for byte, whose positions are not read.
+    """
+    radius = options.trim_ends or 0.0
+    whole = replace(options, trim_ends=0.0)
+    shown = windows(lambda: (_positions(r) for r in read(member, whole, Faults())), radius)
+    for batch in read(member, whole, faults):
+        at = _positions(batch)
+        keep = inside(at.column("trip").combine_chunks(), at.column("time").combine_chunks(), shown)
+        faults.skip(reason(radius), len(keep) - (pc.sum(keep).as_py() or 0))
+        yield Rows(batch.stream, batch.table.filter(keep))
+
+
+def reason(radius: float) -> str:
+    """How the records that are left out are counted."""
+    return f"within {radius:g} m of where a trip begins or ends"
+
+
+def _positions(batch: Rows) -> pa.Table:
+    table = batch.table
+    if VALUE in table.column_names:
+        raise SourceError("trip ends cannot be trimmed in records that are sent as they are: give --map with fields.")
+    trip = table.column(DEVICE)
+    if "trip" in table.column_names:
+        trip = pc.coalesce(table.column("trip").cast(pa.string()), trip)
+    if "location" in table.column_names:
+        parts = pc.extract_regex(table.column("location").cast(pa.string()), r"^\[(?P<lat>[^,]+),(?P<lon>[^\]]+)\]$")
+        lat, lon = (columns.numbers(pc.struct_field(parts, n).combine_chunks()) for n in ("lat", "lon"))
+    else:
+        lat = lon = pa.nulls(len(table), pa.float64())
+    return pa.table({"trip": trip, "time": table.column(TIME), "lat": lat, "lon": lon})

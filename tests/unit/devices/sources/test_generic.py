@@ -220,6 +220,24 @@ def test_ndjson_by_a_mapping(tmp_path: Path, read: Read) -> None:
     assert record["_key"] == "d1"
 
 
+def test_trip_ends_of_any_car_can_be_trimmed(data: Path, tmp_path: Path, read: Read) -> None:
+    """Only enviroCar's drivers would have their homes kept off the map."""
+    rows = "".join(f"{c},{1_500_000_000 + i},{51 + i / 1000 + c},0\n" for c in (1, 2) for i in range(100))
+    (tmp_path / "a.csv").write_text("car,t,lat,lon\n" + rows)
+    fields = "{vehicle_id: car, timestamp: {column: t, epoch: s}, location: {latitude: lat, longitude: lon}}"
+    (tmp_path / "m.yaml").write_text(f"stream: gps\nfields: {fields}\n")
+    found, faults = read("csv", tmp_path / "a.csv", map=tmp_path / "m.yaml", trim_ends=500)
+    assert len(found["gps"]) == 2 * 90  # a step is 111 m: five points at each end
+    assert sum(faults.skipped.values()) == 20
+    with pytest.raises(SourceError, match="no trips"):
+        read("jamcam", data / "cameras", trim_ends=500)
+    (tmp_path / "gps.ndjson").write_text('{"vehicle_id":"v","timestamp":"2024-01-01T00:00:00Z"}\n')
+    with pytest.raises(SourceError, match="give --map"):
+        read("ndjson", tmp_path / "gps.ndjson", trim_ends=500)
+    phone = data / "telemetry/balzer_car_dresden_2014-03-26.csv"
+    assert 0 < len(read("phone", phone, trim_ends=100)[0]["gps"]) < 10_800
+
+
 def test_what_cannot_be_is_said(tmp_path: Path, read: Read) -> None:
     """The user would see a traceback."""
     (tmp_path / "x.ndjson").write_text("{}\n")
