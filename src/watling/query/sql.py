@@ -1,0 +1,324 @@
+"""Receives SQL and the lake's catalog; gives rows as Arrow to the command line and to the page.
+
+DuckDB reads the Iceberg tables where they lie, each under its stream's name. It can read nothing else: no other file,
+no network, no extension but the two it came with, no setting. Every query is bounded in time, rows and memory.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import duckdb
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from watling.config import MIB, QueryConfig, Settings
+from watling.lake.catalog import open_catalog
+from watling.lake.state import ancestors
+from watling.lake.tables import load_table
+from watling.query.errors import QueryCancelled, QueryError, QueryTimeout
+from watling.query.statement import Moment, missing_table, one_line, read_statement
+
+EXTENSIONS = ("avro", "iceberg")  # in this order: the second needs the first
+BATCH_ROWS = 20_000
+WATCH_S = 0.05
+_MISSING = re.compile(r"Table with name (.+?) does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use. `max_bytes` bounds the rows that are kept, as Arrow."""
+
+    timeout_s: float = 30.0
+    max_rows: int = 1_000_000
+    max_bytes: int = 512 * MIB
+
+    @classmethod
+    def of(cls, config: QueryConfig) -> Limits:
+        """The limits of the settings."""
+        return cls(config.timeout_s, config.max_rows, max(config.memory_mb // 2, 32) * MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query. `cut`: there were more than the limits let through. `snapshots`: what was read, by table."""
+
+    rows: pa.Table
+    cut: bool
+    seconds: float
+    snapshots: Mapping[str, int | None]
+
+
+class LakeSql:
+    """SQL over one lake. Any number of threads may ask at once; they share its memory limit."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._folders: frozenset[str] = frozenset()
+        self._running: dict[int, threading.Event] = {}
+
+    def tables(self) -> list[str]:
+        """Names of the tables there are."""
+        return sorted(name[-1] for name in self._catalog.list_tables(self._settings.lake.namespace))
+
+    def execute(
+        self,
+        sql: str,
+        limits: Limits | None = None,
+        *,
+        moment: Moment | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Answer:
+        """Run one reading statement.
+
+        `moment` chooses the snapshot for all tables: by id (the other tables then as of that snapshot's time) or by
+        time. `cancel`, once set, stops the query.
+
+        Raises:
+            QueryError: what is wrong with the query; QueryTimeout, QueryCancelled: it was stopped.
+        """
+        limits = limits or Limits.of(self._settings.query)
+        begun = time.monotonic()
+        statement = read_statement(sql, self.tables())
+        wanted = statement.tables | {table for table, _ in statement.moments.values()}
+        loaded = self._load(wanted or frozenset(self.tables()))
+        chosen = _resolve(loaded, moment or Moment())
+        views = {name: (loaded[name], chosen[name]) for name in loaded if name in statement.tables or not wanted}
+        for view, (name, own) in statement.moments.items():
+            views[view] = (loaded[name], _resolve({name: loaded[name]}, own)[name])
+        connection = self._cursor(loaded.values())
+        stopped = cancel or threading.Event()
+        try:
+            with self._watched(connection, begun + limits.timeout_s, stopped):
+                for view, (table, snapshot) in views.items():
+                    connection.execute(_view(view, table, snapshot))
+                rows, cut = _collect(connection.execute(statement.sql, parameters), limits)
+        except duckdb.InterruptException:
+            if stopped.is_set():
+                raise QueryCancelled("the query was stopped") from None
+            raise QueryTimeout(
+                f"the query took longer than {limits.timeout_s:g} s and was stopped. Read less (a time range on "
+                "event_time skips files), or raise the limit with WATLING_QUERY__TIMEOUT_S.",
+                timeout_s=limits.timeout_s,
+            ) from None
+        except duckdb.Error as error:
+            raise self._explained(error) from None
+        finally:
+            connection.close()
+        read = {view: snapshot.snapshot_id if snapshot else None for view, (_, snapshot) in views.items()}
+        return Answer(rows, cut, time.monotonic() - begun, read)
+
+    def interrupt(self) -> None:
+        """Stop every query that runs now."""
+        with self._lock:
+            for stopped in self._running.values():
+                stopped.set()
+
+    def close(self) -> None:
+        """Stop what runs and give the memory back."""
+        self.interrupt()
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def _explained(self, error: duckdb.Error) -> QueryError:
+        text = str(error)
+        if isinstance(error, duckdb.CatalogException) and (match := _MISSING.search(text)):
+            return missing_table(match[1], self.tables())
+        if isinstance(error, duckdb.PermissionException):
+            return QueryError("SQL here reads the lake's tables and nothing else: no other files, no network")
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return QueryError(
+                f"the query needs more than the {self._settings.query.memory_mb} MB it may use. "
+                "Read less, or raise the limit with WATLING_QUERY__MEMORY_MB."
+            )
+        return QueryError(one_line(error))
+
+    def _load(self, names: frozenset[str]) -> dict[str, Table]:
+        loaded = {name: load_table(self._catalog, self._settings, name) for name in sorted(names)}
+        return {name: table for name, table in loaded.items() if table is not None}
+
+    def _cursor(self, tables: Any) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the locked database, which may read the folders of these tables."""
+        folders = frozenset(_local(table.location()).rstrip("/") + "/" for table in tables)
+        with self._lock:
+            if self._database is None or not folders <= self._folders:
+                self._folders |= folders
+                self._database = _locked(self._settings, self._folders)  # the old one lives on in its cursors
+            return self._database.cursor()
+
+    @contextmanager
+    def _watched(
+        self, connection: duckdb.DuckDBPyConnection, deadline: float, stopped: threading.Event
+    ) -> Iterator[None]:
+        """Interrupt what runs on the connection once time is up or `stopped` is set."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(WATCH_S):
+                if stopped.is_set() or time.monotonic() > deadline:
+                    connection.interrupt()  # again and again: between two statements it has no effect
+
+        watcher = threading.Thread(target=watch, name="query-watch", daemon=True)
+        with self._lock:
+            self._running[id(over)] = stopped
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            with self._lock:
+                self._running.pop(id(over), None)
+
+
+def open_lake(settings: Settings, catalog: Catalog | None = None) -> LakeSql:
+    """SQL over the lake of these settings. Close it when done."""
+    return LakeSql(settings, catalog or open_catalog(settings))
+
+
+def _locked(settings: Settings, folders: frozenset[str]) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads these folders, and whose settings nothing can change any more."""
+    config = settings.query
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "python_enable_replacements": "false",
+            "threads": str(config.threads),
+            "memory_limit": f"{config.memory_mb}MiB",
+        }
+    )
+    for name in EXTENSIONS:
+        connection.execute(f"LOAD {_quoted(str(_extension(name)))}")
+    temporary = settings.home.resolve() / "tmp" / "query"
+    temporary.mkdir(parents=True, exist_ok=True)
+    listed = ", ".join(_quoted(folder) for folder in sorted(folders))
+    for setting in (
+        f"temp_directory = {_quoted(str(temporary))}",
+        f"max_temp_directory_size = '{4 * config.memory_mb}MiB'",
+        "TimeZone = 'UTC'",
+        f"allowed_directories = [{listed}]",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    return connection
+
+
+def _extension(name: str) -> Path:
+    """The extension's file in its wheel.
+
+    Raises:
+        QueryError: not installed, or for another DuckDB.
+    """
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}"
+        path = folder / f"{name}.duckdb_extension"
+        if path.is_file():
+            return path
+    raise QueryError(
+        f"DuckDB's extension {name} for version {duckdb.__version__} is not installed: "
+        f"install duckdb-extension-{name}=={duckdb.__version__}"
+    )
+
+
+def _collect(result: Any, limits: Limits) -> tuple[pa.Table, bool]:
+    """Rows up to the limits, and whether there were more."""
+    reader = result.to_arrow_reader(BATCH_ROWS)
+    batches: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in reader:
+        if rows + batch.num_rows > limits.max_rows:
+            batches.append(batch.slice(0, limits.max_rows - rows))
+            return pa.Table.from_batches(batches, reader.schema), True
+        if size > limits.max_bytes:
+            return pa.Table.from_batches(batches, reader.schema), True
+        batches.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    return pa.Table.from_batches(batches, reader.schema), False
+
+
+def _view(name: str, table: Table, snapshot: Snapshot | None) -> str:
+    source = f"iceberg_scan({_quoted(_local(table.metadata_location))}"
+    if snapshot is not None:
+        return f"CREATE TEMP VIEW {_name(name)} AS FROM {source}, snapshot_from_id = {snapshot.snapshot_id}::UBIGINT)"
+    return f"CREATE TEMP VIEW {_name(name)} AS FROM {source}) LIMIT 0"
+
+
+def _resolve(tables: Mapping[str, Table], moment: Moment) -> dict[str, Snapshot | None]:
+    """Each table's snapshot at that moment; None: the table had none yet."""
+    if moment.snapshot is not None:
+        owner = {n: s for n, t in tables.items() if (s := t.snapshot_by_id(moment.snapshot)) is not None}
+        if not owner:
+            raise QueryError(
+                f"no table of this query has a snapshot {moment.snapshot}: it never was, or it has expired. "
+                "`watling lake info` lists the snapshots there are."
+            )
+        time_ms = next(iter(owner.values())).timestamp_ms
+        return {n: owner.get(n) or _at(n, t, time_ms) for n, t in tables.items()}
+    if moment.time is None:
+        return {name: table.current_snapshot() for name, table in tables.items()}
+    milliseconds = int(moment.time.timestamp() * 1000)
+    return {name: _at(name, table, milliseconds) for name, table in tables.items()}
+
+
+def _at(name: str, table: Table, milliseconds: int) -> Snapshot | None:
+    """The newest snapshot at that time.
+
+    Raises:
+        QueryError: that snapshot has expired.
+    """
+    oldest = None
+    for snapshot in ancestors(table):
+        if snapshot.timestamp_ms <= milliseconds:
+            return snapshot
+        oldest = snapshot
+    if oldest is not None and (oldest.sequence_number or 0) > 1:  # the first of a table has number 1
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(oldest.timestamp_ms / 1000))
+        raise QueryError(f"table {name} no longer has a snapshot of that time: its oldest is of {when}")
+    return None
+
+
+def _local(location: str) -> str:
+    """A path of a location on this machine's disk.
+
+    Raises:
+        QueryError: the lake lies in an object store.
+    """
+    if "://" not in location and not location.startswith("file:"):
+        return location
+    parsed = urlparse(location)
+    if parsed.scheme == "file":
+        return unquote(parsed.path)
+    raise QueryError(
+        f"the lake lies at {parsed.scheme}://{parsed.netloc}, which SQL here cannot read: ask the engine of that "
+        "cluster (Trino, Spark, Athena), which reads the same tables."
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
