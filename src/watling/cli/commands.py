@@ -11,9 +11,17 @@ from watling.cli import (
     broker,
     config,
     contracts,
+    doctor,
+    lake,
     page,
+    poll,
+    quarantine,
+    replay,
     run,
+    simulate,
+    sql,
     status,
+    up,
 )
 from watling.cli.boundary import Commands
 from watling.cli.examples import examples
@@ -35,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, and the same in a pipe
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog=f"{EXAMPLES}\n\n{CODES}",
 )
 
@@ -60,5 +68,5 @@ def root(
     context.obj = Flags(home, contracts, verbose, context.invoked_subcommand or "watling")
 
 
-for group in (run, broker, status, page, contracts, config):
+for group in (up, run, simulate, replay, poll, status, doctor, sql, quarantine, lake, broker, page, contracts, config):
     group.register(app)

@@ -104,7 +104,7 @@ def register(app: typer.Typer) -> None:
             if out is None:
                 output.say(text.rstrip("\n"))
             else:
-                _write(out / f"{contract.name}{SUFFIXES[target]}", text)
+                write_text(out / f"{contract.name}{SUFFIXES[target]}", text)
 
 
 SUFFIXES = {
@@ -117,7 +117,8 @@ SUFFIXES = {
 }
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(path.suffix + ".tmp")

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from watling.errors import UnreachableError
+
 if TYPE_CHECKING:
     import typer
+    from pyiceberg.catalog import Catalog
 
     from watling.config import Settings
     from watling.contracts.model import Contract
@@ -64,6 +67,24 @@ def contracts(found: Settings) -> dict[str, Contract]:
     from watling.contracts import load_contracts
 
     return load_contracts(found.contracts_dir)
+
+
+def open_lake(found: Settings) -> Catalog:
+    """The lake's catalog, for commands that only look at what is there.
+
+    Raises:
+        UnreachableError: there is no lake yet, or its catalog does not answer.
+    """
+    from watling.app import lake_exists
+
+    if not lake_exists(found):
+        raise UnreachableError(
+            f"there is no lake in {found.home.resolve()} yet. Fill one with `watling up --simulate`, or name the home that "
+            "has it: `watling --home DIR …`"
+        )
+    from watling.lake.catalog import open_catalog
+
+    return open_catalog(found)
 
 
 def secrets(found: Settings) -> set[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from watling.ops.logs import printable as printable
 
 
 def say(text: str = "") -> None:
@@ -20,6 +23,28 @@ def note(text: str) -> None:
     """A line to stderr: how it goes, what to do next. Not part of the result."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+class Line:
+    """One line on stderr that is renewed in place, on a terminal only. `renewed` says whether anything is shown."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.renewed = sys.stderr.isatty() and not quiet
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Replace what stands there, cut to the terminal's width."""
+        if self.renewed:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[2K{text[:width]}")
+            sys.stderr.flush()
+            self._shown = True
+
+    def end(self) -> None:
+        """Leave the line as it is and go to the next."""
+        if self._shown:
+            sys.stderr.write("\n")
+            self._shown = False
 
 
 def is_terminal() -> bool:
@@ -77,8 +102,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def cell(value: Any) -> str:
     """A value in a table; a dash for what is not known."""
-    from watling.ops.logs import printable
-
     if value is None:
         return "–"
     if isinstance(value, bool):

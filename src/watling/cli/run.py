@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +56,7 @@ def register(app: typer.Typer) -> None:
         from watling.pipeline.engines import embedded
 
         stop = stop_on_signals()
+        renewed = output.Line(quiet=supervised())
         name = "pipeline" if not stream else "pipeline-" + "-".join(sorted(set(stream)))
         try:
             report = embedded.run(
@@ -67,10 +67,10 @@ def register(app: typer.Typer) -> None:
                 accept_new_topic=accept_new_topic,
                 streams=stream or None,
                 stop=stop.event,
-                on_progress=_teller(found, name, once),
+                on_progress=_teller(found, name, once, renewed),
             )
         finally:
-            _end_line()
+            renewed.end()
             progress.withdraw(found, name)
         _show(report, as_json=json_, quiet=not once and supervised())
         if report.failed:
@@ -89,20 +89,18 @@ def _check_engine(engine: str) -> None:
         raise UsageError(f"there is no engine {engine!r}: leave `--engine` away, or say `--engine embedded`")
 
 
-def _teller(found: Settings, name: str, once: bool) -> Callable[[dict[str, Any]], None]:
+def _teller(found: Settings, name: str, once: bool, renewed: output.Line) -> Callable[[dict[str, Any]], None]:
     """What the engine calls once a second: publishes, and shows a line (renewed on a terminal, else twice a minute)."""
     from watling.ops import progress
 
     shown = 0.0
-    terminal = sys.stderr.isatty() and not supervised()
 
     def tell(streams: dict[str, Any]) -> None:
         nonlocal shown
         progress.publish(found, name, {"engine": "embedded", "once": once, "streams": streams})
         now = time.monotonic()
-        if terminal:
-            sys.stderr.write(f"\r\x1b[2K{line(streams)}")
-            sys.stderr.flush()
+        if renewed.renewed:
+            renewed.show(line(streams))
         elif not supervised() and now - shown >= PLAIN_EVERY_S:
             output.note(line(streams))
             shown = now
@@ -118,11 +116,6 @@ def line(streams: dict[str, Any]) -> str:
     ended = sorted(name for name, s in streams.items() if s["error"])
     text = f"{rate:,.0f} records/s · {lag} · {landed:,} landed · {bad:,} in quarantine"
     return text + (f" · stopped: {', '.join(ended)}" if ended else "")
-
-
-def _end_line() -> None:
-    if sys.stderr.isatty() and not supervised():
-        sys.stderr.write("\n")
 
 
 def _show(report: RunReport, *, as_json: bool, quiet: bool) -> None:
