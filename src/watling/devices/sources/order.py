@@ -1,6 +1,6 @@
 """Receives the record batches of many files; gives them in order of when they are due, with bounded memory.
 
-Files are merged by time. Inside a file, records may be out of order by up to a window of records; one that is further
+Files are merged by time. Inside a file, records may be out of order by up to a window of 16 MiB; one that is further
 off is sent as soon as it is read, and counted. A file is opened when the merge reaches its first record, so that a folder
 of thousands of trips does not stand open at once.
 """
@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from watling.devices.sources.faults import Faults
 
-WINDOW = 100_000  # records held for sorting, over all open files
-SMALLEST = 1_000
+WINDOW = 16 * 1024 * 1024  # bytes of records held for sorting, over all open files
+SMALLEST = 256 * 1024  # of one file
 MAX_OPEN = 256
 
 FOREVER = np.iinfo(np.int64).max
@@ -38,12 +38,13 @@ class _Open:
     batches: Iterator[Batch]
     bound: int = -FOREVER  # every record due up to here has been read
     waiting: dict[str, list[tuple[np.ndarray, pa.Table]]] = field(default_factory=dict)
-    held: int = 0
+    held: int = 0  # records
+    size: int = 0  # their bytes
 
     def advance(self, window: int, faults: Faults) -> None:
-        """Read until more than `window` records are held, or the end; then the bound moves on."""
+        """Read until more than `window` bytes are held, or the end; then the bound moves on by half of them."""
         late = 0
-        while self.held <= window:
+        while self.size <= window:
             batch = next(self.batches, None)
             if batch is None:
                 self.bound = FOREVER
@@ -53,9 +54,10 @@ class _Open:
             late += int((due < self.bound).sum()) if self.bound > -FOREVER else 0
             self.waiting.setdefault(stream, []).append((due, table))
             self.held += len(table)
+            self.size += table.nbytes
         else:
             every = np.sort(np.concatenate([d for parts in self.waiting.values() for d, _ in parts]))
-            self.bound = max(self.bound, int(every[max(0, self.held - window // 2)]))
+            self.bound = max(self.bound, int(every[self.held // 2]))
         faults.note("out of order by more than the sort window, sent late", late)
 
     def take(self, until: int) -> Iterator[Batch]:
@@ -71,8 +73,9 @@ class _Open:
                     left.append((due[~ripe], table.filter(pa.array(~ripe))))
                 else:
                     left.append((due, table))
-            self.held += sum(len(d) for d, _ in left) - sum(len(d) for d, _ in parts)
             self.waiting[stream] = left
+        left_over = [table for parts in self.waiting.values() for _, table in parts]
+        self.held, self.size = sum(map(len, left_over)), sum(t.nbytes for t in left_over)
 
 
 def micros(table: pa.Table) -> np.ndarray:
@@ -80,14 +83,14 @@ def micros(table: pa.Table) -> np.ndarray:
     return np.asarray(table.column("due").combine_chunks().cast(pa.int64()))
 
 
-def merged(sources: Sequence[Source], faults: Faults, window: int = WINDOW) -> Iterator[dict[str, pa.Table]]:
+def merged(sources: Sequence[Source], faults: Faults) -> Iterator[dict[str, pa.Table]]:
     """Yield, step by step, what is due next: a sorted table a stream. Later steps are due later."""
     waiting = sorted(sources, key=lambda s: s.begin, reverse=True)
     files: list[_Open] = []
     while files or waiting:
         if not files:
             files.append(_Open(waiting.pop().open()))
-        share = max(SMALLEST, window // len(files))
+        share = max(SMALLEST, WINDOW // len(files))
         for file in files:
             if file.bound == -FOREVER:
                 file.advance(share, faults)

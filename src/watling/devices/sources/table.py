@@ -87,7 +87,7 @@ def read(
         if slow.rest:
             line, data = slow.line, slow.rest + data
         block = None
-        if plain and b'"' not in data and not _odd_breaks(data):
+        if plain and b'"' not in data and not _odd_breaks(data) and _utf8(data):
             block = _fast(member.name, line, data, names, chosen, delimiter, faults, skip=slow.skip)
         if block is None:
             block = slow.read(line, data)
@@ -99,6 +99,16 @@ def read(
         last = slow.read(slow.line, slow.rest, final=True)
         if len(last.lines):
             yield last
+
+
+def _utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _odd_breaks(data: bytes) -> bool:
@@ -135,7 +145,7 @@ def _fast(
                 null_values=[""],
             ),
         )
-    except pa.ArrowInvalid:  # not UTF-8 somewhere: the slow way finds the line
+    except pa.ArrowInvalid:  # Arrow sees it otherwise: the slow way finds the line
         return None
     total = len(table) + len(bad)
     lines = np.arange(line, line + total, dtype=np.int64)
