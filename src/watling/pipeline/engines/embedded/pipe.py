@@ -28,7 +28,7 @@ from watling.pipeline.records import RECORDS
 from watling.pipeline.split import split
 from watling.pipeline.transforms import deduplicate
 
-CHUNK_RECORDS = 25_000
+CHUNK_RECORDS = 12_000
 DAY_US = 86_400_000_000
 RECENT = pa.schema([("id", pa.string()), ("event_time", pa.timestamp("us", "UTC")), ("_fingerprint", pa.uint64())])
 
@@ -86,6 +86,8 @@ class _Pending:
     rows: int = 0
     size: int = 0
     since: float = 0.0
+    judged: tuple[Prepared, pa.Table | None] | None = None  # once taken: a failed write does not judge again
+    judged_on: int | None = None
 
 
 class Pipe:
@@ -144,29 +146,35 @@ class Pipe:
                 if self._pending.raw:
                     self._shape_raw(self._pending)
                 self._held, self._pending = self._pending, _Pending()
+            self._held.judged_on = table.metadata.current_snapshot_id
         held = self._held
+        if held.judged is None:
+            held.judged = self._judge(held)
+            held.shaped = []  # their memory is free before the files are written
+        prepared, rows = held.judged
+        if rows is not None:
+            prepared.batch.files = write_rows(table, rows)
+            failpoint("data_written")
+        prepared.batch.judged_on = held.judged_on
+        return prepared
+
+    def _judge(self, held: _Pending) -> tuple[Prepared, pa.Table | None]:
+        """Duplicates against the past and within the batch; rows to land, everything else as quarantine has it."""
         deltas = {p: replace(d, end=self.ends.get(p, 0)) for p, d in held.deltas.items()}
-        batch = Batch(self.contract.name, self.generation, deltas, judged_on=table.metadata.current_snapshot_id)
+        batch = Batch(self.contract.name, self.generation, deltas)
         if not held.shaped:
-            return Prepared(batch, RECENT.empty_table(), None, 0, {})
+            return Prepared(batch, RECENT.empty_table(), None, 0, {}), None
         shaped = pa.concat_tables(f.result() for f in held.shaped)
-        good = shaped.filter(pc.is_null(shaped["_reason"])).select(RECENT.names)
-        shaped = deduplicate.step(shaped, self.contract, self.recent.among(good))
-        landed = shaped.filter(pc.is_null(shaped["_reason"]))
-        if "_object" in landed.column_names:
-            self._store(landed["_object"])
+        shaped = deduplicate.step(shaped, self.contract, self.recent.among(_good(shaped, RECENT.names)))
+        landed = _good(shaped, RECENT.names)
+        if "_object" in shaped.column_names:
+            self._store(_good(shaped, ["_object"])["_object"])
+        newest = pc.max(shaped["_ingested_at"].cast(pa.int64())).as_py()
         rows, batch.rejected = split(shaped, self.contract, self.generation)
-        batch.files = write_rows(table, rows)
-        failpoint("data_written")
         _count(deltas, rows["_kafka_partition"], batch.rejected)
         reasons = pc.value_counts(batch.rejected["reason"]).to_pylist() if batch.rejected.num_rows else []
-        return Prepared(
-            batch,
-            landed.select(RECENT.names),
-            pc.max(shaped["_ingested_at"].cast(pa.int64())).as_py(),
-            len(pc.unique(pc.divide(landed["event_time"].cast(pa.int64()), DAY_US))) if landed.num_rows else 0,
-            {r["values"]: r["counts"] for r in reasons},
-        )
+        days = len(pc.unique(pc.divide(landed["event_time"].cast(pa.int64()), DAY_US))) if landed.num_rows else 0
+        return Prepared(batch, landed, newest, days, {r["values"]: r["counts"] for r in reasons}), rows
 
     def done(self, prepared: Prepared) -> None:
         """The batch is committed: remember its ids, free its bytes."""
@@ -230,6 +238,13 @@ class Pipe:
                 if old.next > settled.offsets[-1]:
                     del self.settled[partition]
         return piece.records.filter(pa.array(keep)), deltas
+
+
+def _good(shaped: pa.Table, names: list[str]) -> pa.Table:
+    """These columns of the rows without a fault."""
+    faults = shaped["_reason"]
+    chosen = shaped.select(names)
+    return chosen if faults.null_count == len(faults) else chosen.filter(pc.is_null(faults))
 
 
 def _count(deltas: dict[int, PartitionDelta], landed: pa.ChunkedArray, rejected: pa.Table) -> None:

@@ -22,7 +22,7 @@ from watling.pipeline.transforms.fingerprint import fingerprint
 
 SECOND_US = 1_000_000
 MIN_WIDTH_S = 60
-EXACT_BYTES = 24 * 1024 * 1024
+EXACT_BYTES = 12 * 1024 * 1024
 MAX_RANGES = 8
 IDS = pa.schema([("id", pa.string()), ("event_time", pa.timestamp("us", "UTC"))])
 
@@ -43,7 +43,9 @@ class _Bucket:
         self.runs.append(sorted_fingerprints)
         while len(self.runs) > 1 and len(self.runs[-1]) * 2 > len(self.runs[-2]):
             last = self.runs.pop()
-            self.runs[-1] = np.sort(np.concatenate((self.runs[-1], last)))
+            merged = np.concatenate((self.runs[-1], last))
+            merged.sort()
+            self.runs[-1] = merged
 
     def contains(self, fingerprints: np.ndarray) -> np.ndarray:
         hit = np.zeros(len(fingerprints), dtype=bool)
@@ -68,7 +70,7 @@ class RecentIds:
         self._load = load
         self._spill = spill
         self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
-        self._exact: deque[tuple[np.ndarray, pa.Table]] = deque()
+        self._exact: deque[tuple[np.ndarray, pa.Table]] = deque()  # the last commits as they were
         self._exact_bytes = 0
 
     def among(self, rows: pa.Table) -> pa.Table:
@@ -106,9 +108,8 @@ class RecentIds:
             bucket = self._buckets.get(int(key))
             if bucket is not None:  # one that is not loaded will be read from the lake with these rows in it
                 bucket.add(np.sort(fingerprints[keys == key]))
-        kept = rows.select(["id", "event_time"]).cast(IDS)
-        order = np.argsort(fingerprints)
-        self._exact.append((fingerprints[order], kept.take(pa.array(order))))
+        kept = rows.select(["id", "event_time"]).cast(IDS).combine_chunks()  # a copy: what it was part of is let go
+        self._exact.append((fingerprints, kept))
         self._exact_bytes += kept.nbytes + fingerprints.nbytes
         while self._exact_bytes > EXACT_BYTES and len(self._exact) > 1:
             old, table = self._exact.popleft()
@@ -127,14 +128,12 @@ class RecentIds:
         self._ensure(needed)
         hits = np.zeros(len(fingerprints), dtype=bool)
         for key in unique:
-            mask = keys == key if len(unique) > 1 else slice(None)
-            mine = fingerprints[mask]
-            hit = np.zeros(len(mine), dtype=bool)
-            for near in (int(key) - 1, int(key), int(key) + 1):
-                bucket = self._buckets[near]
-                if bucket.runs:
-                    hit |= bucket.contains(mine)
-            hits[mask] = hit
+            mine = np.flatnonzero(keys == key) if len(unique) > 1 else np.arange(len(keys))
+            near = [b for step in (-1, 0, 1) if (b := self._buckets[int(key) + step]).runs]
+            if near:
+                mine = mine[np.argsort(fingerprints[mine])]  # sorted look-ups stay in the processor's caches
+                for bucket in near:
+                    hits[mine] |= bucket.contains(fingerprints[mine])
         return hits
 
     def _ensure(self, needed: set[int]) -> None:
@@ -174,14 +173,7 @@ class RecentIds:
             return np.memmap(file, dtype=np.uint64, mode="r", shape=run.shape)
 
     def _from_last_commits(self, fingerprints: np.ndarray) -> pa.Table:
-        wanted = np.unique(fingerprints)
-        parts = []
-        for held, table in self._exact:
-            first = np.searchsorted(held, wanted, "left")
-            last = np.searchsorted(held, wanted, "right")
-            rows = [i for a, b in zip(first, last, strict=True) if a < b for i in range(a, b)]
-            if rows:
-                parts.append(table.take(pa.array(rows)))
+        parts = [table.filter(pa.array(np.isin(held, fingerprints))) for held, table in self._exact]
         return pa.concat_tables(parts) if parts else IDS.empty_table()
 
     def _within_window(self, suspects: pa.Table, found: pa.Table) -> np.ndarray:
