@@ -1,0 +1,6 @@
+"""The audit: whether each consumed record stands exactly once in its stream's table or in quarantine."""
+
+from watling.audit.report import AuditReport, Fault, StreamAudit
+from watling.audit.run import accept_loss, run_audit
+
+__all__ = ["AuditReport", "Fault", "StreamAudit", "accept_loss", "run_audit"]
