@@ -32,10 +32,10 @@ ERROR_CALLBACK = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
 TUNING: dict[str, object] = {
     "fetch.queue.backoff.ms": 5,  # default 1000: a fast reader stands still for it
     "fetch.wait.max.ms": 100,  # how late the end of a partition is seen
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 16 * 1024,  # all partitions together, on the wire's side of decompression
-    "max.partition.fetch.bytes": 1024 * 1024,  # a larger record still comes, alone
-    "fetch.max.bytes": 16 * 1024 * 1024,
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 4 * 1024,  # all partitions together, on the wire's side of decompression
+    "max.partition.fetch.bytes": 512 * 1024,  # a larger record still comes, alone
+    "fetch.max.bytes": 4 * 1024 * 1024,
     "receive.message.max.bytes": 128 * 1024 * 1024,
     "reconnect.backoff.max.ms": 2000,
     "topic.metadata.propagation.max.ms": 5000,  # how long a topic that is not there counts as just being made

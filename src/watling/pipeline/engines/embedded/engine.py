@@ -33,6 +33,7 @@ from watling.lake.maintain import maintain
 from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
+from watling.ops.memory import release_early
 from watling.pipeline.engines.embedded.locks import hold_stream
 from watling.pipeline.engines.embedded.meter import Meter
 from watling.pipeline.engines.embedded.pipe import Budget, Pipe, Prepared
@@ -114,6 +115,7 @@ def run(
         UnreachableError: broker or lake do not answer at the start.
         UsageError: an unknown stream, or another writer of this home holds it.
     """
+    release_early()
     engine = _Engine(settings, contracts, streams, stop or threading.Event(), on_progress)
     return engine.run(once=once, take_over=take_over, accept_new_topic=accept_new_topic)
 
