@@ -3,7 +3,7 @@
 A list (`jars-*.lock`) has a line a jar: `group:artifact:version sha256`. Jars are kept in a cache that all homes of a
 user share, and are used from there without a network.
 
-To make a list anew: `python -m watling.broker.jars GROUP:ARTIFACT:VERSION > jars-NAME.lock` (one coordinate a call: several
+`python -m watling.broker.jars --fetch kafka-4.4` downloads beforehand. To make a list anew: `python -m watling.broker.jars GROUP:ARTIFACT:VERSION > jars-NAME.lock` (one coordinate a call: several
 at once mix the versions that each of them manages).
 """
 
@@ -200,6 +200,15 @@ def make_lock(coordinates: str) -> list[str]:
         return sorted({f"{a.groupId}:{a.artifactId}:{a.version} {sha256_of(a.resolve())}" for a in artifacts})
 
 
+def main(arguments: list[str]) -> None:
+    """`COORDINATES` writes a list to standard output; `--fetch NAME` downloads those of a committed one."""
+    if arguments[:1] == ["--fetch"]:
+        resolve(arguments[1], lambda done, count, name: print(f"\rjars {done}/{count} {name:40.40}", end="", flush=True))  # noqa: T201
+        print("\r" + " " * 60 + f"\rjars of {arguments[1]} are in {_folder(arguments[1])}")  # noqa: T201
+        return
+    sys.stdout.write(f"# jars of {arguments[0]}, made by `python -m watling.broker.jars {arguments[0]}`\n")
+    sys.stdout.write("\n".join(make_lock(arguments[0])) + "\n")
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"# jars of {sys.argv[1]}, made by `python -m watling.broker.jars {sys.argv[1]}`\n")
-    sys.stdout.write("\n".join(make_lock(sys.argv[1])) + "\n")
+    main(sys.argv[1:])

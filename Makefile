@@ -1,0 +1,71 @@
+# Two commands do all the set-up: `make demo` and `make test`. They need git, make, curl and Python 3.11 or later.
+# Everything else comes from package registries through their ordinary clients.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+DEMO_SECONDS ?= 0
+DEMO_VEHICLES ?= 1000
+
+.PHONY: help setup demo test lint format bench soak lock wheel clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+.tools/.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .tools || { echo "this Python cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "installing uv $(UV_VERSION)"
+	@.tools/bin/pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@touch $@
+
+.venv/.stamp: .tools/.stamp requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(.tools/bin/python -c 'import sys; print(sys._base_executable)')" .venv
+	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --python $(BIN)/python --quiet --no-deps --editable .
+	@touch $@
+
+setup: .venv/.stamp ## everything that the other commands need, the page built and Kafka's jars at hand
+	@$(BIN)/python tools/build_page.py
+	@$(BIN)/python -m watling.broker.jars --fetch kafka-4.4
+
+demo: setup ## the main job, live: broker, pipeline, page, a simulated city and a recording where there is one
+	@$(BIN)/python tools/demo.py --seconds $(DEMO_SECONDS) --vehicles $(DEMO_VEHICLES)
+
+test: setup ## all tests but the long ones
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python tools/build_page.py --check
+	$(BIN)/pytest
+
+lint: setup ## style, types, the order of the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/build_page.py --check
+
+format: setup ## let the formatters decide
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the figures behind the claims
+	@for part in bench/*.py; do echo "== $$part"; $(BIN)/python "$$part"; done
+
+soak: setup ## long runs: kill loops, flat memory, growth
+	$(BIN)/pytest -m soak --timeout 3600
+
+lock: .tools/.stamp ## resolve the dependencies anew (the lock names no registry, so that any mirror serves it)
+	$(UV) pip compile --quiet pyproject.toml --group dev --all-extras --generate-hashes --universal --python-version 3.11 --output-file requirements.lock
+
+wheel: setup ## build the wheel, page included
+	$(UV) build --wheel
+
+clean: ## remove what was built and installed here (not data)
+	rm -rf .tools .venv dist web/node_modules src/watling/dashboard/static
