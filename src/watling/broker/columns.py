@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from watling.broker import walk
-from watling.pipeline.records import HEADERS, RECORDS
+from watling.contracts.records import HEADERS, RECORDS
 
 
 def copied(messages: np.ndarray, rows: np.ndarray, totals: np.ndarray, functions: np.ndarray) -> pa.Table:

@@ -21,7 +21,7 @@ from watling.broker import librdkafka, walk
 from watling.broker.columns import copied
 from watling.broker.errors import BrokerUnreachable
 from watling.errors import WatlingError
-from watling.pipeline.records import RECORDS
+from watling.contracts.records import RECORDS
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from watling.contracts.model import Contract
-from watling.pipeline.records import RECORDS
+from watling.contracts.records import RECORDS
 from watling.pipeline.transforms import cast, decode, fingerprint, locate, picture, rename, validate
 from watling.pipeline.transforms.faults import COLUMNS
 

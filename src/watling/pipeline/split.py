@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from watling.contracts.model import Contract
 from watling.contracts.targets import arrow
-from watling.pipeline.records import HEADERS
+from watling.contracts.records import HEADERS
 
 REJECTED = pa.schema(
     [

@@ -20,7 +20,7 @@ from watling.broker import fetch as module
 from watling.broker.errors import BrokerUnreachable
 from watling.broker.fetch import Fetched, Fetcher, OffsetOutOfRange, TopicGone
 from watling.errors import ConfigError, WatlingError
-from watling.pipeline.records import RECORDS
+from watling.contracts.records import RECORDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

@@ -24,7 +24,7 @@ from watling.devices.port import WIRE, WireBatch
 from watling.devices.replay import SLICE_S, Replay, replay
 from watling.devices.sources import Faults, Options, SourceError, open_source
 from watling.pipeline.plan import shape
-from watling.pipeline.records import RECORDS
+from watling.contracts.records import RECORDS
 from watling.pipeline.transforms import deduplicate
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

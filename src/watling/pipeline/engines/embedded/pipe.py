@@ -24,7 +24,7 @@ from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
 from watling.pipeline import plan
 from watling.pipeline.engines.embedded.recent import RecentIds
-from watling.pipeline.records import RECORDS
+from watling.contracts.records import RECORDS
 from watling.pipeline.split import split
 from watling.pipeline.transforms import deduplicate
 
