@@ -25,6 +25,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from watling.config import MIB, QueryConfig, Settings
 from watling.lake.catalog import open_catalog
+from watling.lake.errors import LakeUnreachable
 from watling.lake.state import ancestors
 from watling.lake.tables import load_table
 from watling.query.errors import QueryCancelled, QueryError, QueryTimeout
@@ -72,8 +73,15 @@ class LakeSql:
         self._running: dict[int, threading.Event] = {}
 
     def tables(self) -> list[str]:
-        """Names of the tables there are."""
-        return sorted(name[-1] for name in self._catalog.list_tables(self._settings.lake.namespace))
+        """Names of the tables there are.
+
+        Raises:
+            LakeUnreachable: the catalog does not answer.
+        """
+        try:
+            return sorted(name[-1] for name in self._catalog.list_tables(self._settings.lake.namespace))
+        except Exception as error:  # each kind of catalog has exceptions of its own
+            raise LakeUnreachable(f"the lake's catalog does not answer: {type(error).__name__}: {error}") from error
 
     def execute(
         self,
@@ -91,33 +99,51 @@ class LakeSql:
 
         Raises:
             QueryError: what is wrong with the query; QueryTimeout, QueryCancelled: it was stopped.
+            LakeUnreachable: the catalog does not answer.
         """
         limits = limits or Limits.of(self._settings.query)
         begun = time.monotonic()
-        statement = read_statement(sql, self.tables())
+        stopped = cancel or threading.Event()
+        for last in (False, True):
+            try:
+                return self._once(sql, limits, moment or Moment(), parameters, stopped, begun)
+            except duckdb.InterruptException:
+                if stopped.is_set():
+                    raise QueryCancelled("the query was stopped") from None
+                raise QueryTimeout(
+                    f"the query took longer than {limits.timeout_s:g} s and was stopped. Read less (a time range on "
+                    "event_time skips files), or raise the limit with WATLING_QUERY__TIMEOUT_S.",
+                    timeout_s=limits.timeout_s,
+                ) from None
+            except duckdb.Error as error:
+                if last or not isinstance(error, duckdb.IOException):
+                    raise self._explained(error) from None
+                # else a file that maintenance removed in between: once more on the tables as they are now
+        raise AssertionError("not reached")
+
+    def _once(
+        self,
+        sql: str,
+        limits: Limits,
+        moment: Moment,
+        parameters: Sequence[Any] | Mapping[str, Any] | None,
+        stopped: threading.Event,
+        begun: float,
+    ) -> Answer:
+        there = self.tables()
+        statement = read_statement(sql, there)
         wanted = statement.tables | {table for table, _ in statement.moments.values()}
-        loaded = self._load(wanted or frozenset(self.tables()))
-        chosen = _resolve(loaded, moment or Moment())
+        loaded = self._load(wanted or frozenset(there))
+        chosen = _resolve(loaded, moment)
         views = {name: (loaded[name], chosen[name]) for name in loaded if name in statement.tables or not wanted}
         for view, (name, own) in statement.moments.items():
             views[view] = (loaded[name], _resolve({name: loaded[name]}, own)[name])
         connection = self._cursor(loaded.values())
-        stopped = cancel or threading.Event()
         try:
             with self._watched(connection, begun + limits.timeout_s, stopped):
                 for view, (table, snapshot) in views.items():
                     connection.execute(_view(view, table, snapshot))
                 rows, cut = _collect(connection.execute(statement.sql, parameters), limits)
-        except duckdb.InterruptException:
-            if stopped.is_set():
-                raise QueryCancelled("the query was stopped") from None
-            raise QueryTimeout(
-                f"the query took longer than {limits.timeout_s:g} s and was stopped. Read less (a time range on "
-                "event_time skips files), or raise the limit with WATLING_QUERY__TIMEOUT_S.",
-                timeout_s=limits.timeout_s,
-            ) from None
-        except duckdb.Error as error:
-            raise self._explained(error) from None
         finally:
             connection.close()
         read = {view: snapshot.snapshot_id if snapshot else None for view, (_, snapshot) in views.items()}
