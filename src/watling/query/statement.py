@@ -159,13 +159,14 @@ def _is_alias(token: _Token) -> bool:
 
 
 def _moment(tokens: list[_Token]) -> Moment:
-    words = [t for t in tokens if t.text not in ("=>", ":=")]
-    kind = words[0].word if words else ""
-    value = words[-1].text if len(words) > 1 else ""
-    if kind == "version" and value.isdecimal():
-        return Moment(snapshot=int(value))
-    if kind == "timestamp" and value.startswith("'"):
-        return Moment(time=parse_time(value.strip("'")))
+    words = [t.word for t in tokens]
+    if words[:3] == ["timestamp", "=>", "timestamp"]:
+        del words[2]
+    if len(words) == 3 and words[1] == "=>":
+        if words[0] == "version" and words[2].isdecimal():
+            return Moment(snapshot=int(words[2]))
+        if words[0] == "timestamp" and words[2].startswith("'"):
+            return Moment(time=parse_time(tokens[-1].text.strip("'")))
     raise QueryError("after AT write (VERSION => 123…) with a snapshot's id, or (TIMESTAMP => '2026-11-24T10:00:00Z')")
 
 
