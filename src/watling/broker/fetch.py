@@ -20,8 +20,8 @@ import pyarrow as pa
 from watling.broker import librdkafka, walk
 from watling.broker.columns import copied
 from watling.broker.errors import BrokerUnreachable
-from watling.errors import WatlingError
 from watling.contracts.records import RECORDS
+from watling.errors import WatlingError
 
 log = logging.getLogger(__name__)
 
