@@ -16,7 +16,7 @@ from pathlib import Path
 
 WATLING = [sys.executable, "-m", "watling"]
 RECORDINGS = Path(os.environ.get("DEMO_DATA", "../shared/data"))
-ENVIROCAR = RECORDINGS / "telemetry" / "envirocar_2017_main.csv.gz"
+TRIP = RECORDINGS / "telemetry" / "envirocar_raw_json" / "58ad9ad8268d1b08d85aa19b.json"  # 188 km of motorway
 READY_S = 120
 ENOUGH = 1000  # rows in the lake before the questions are asked
 
@@ -49,14 +49,14 @@ def main() -> int:
     up = subprocess.Popen([*WATLING, "up", "--simulate", "--vehicles", str(options.vehicles), "--open"])
     replay: subprocess.Popen[bytes] | None = None
     try:
-        if ENVIROCAR.is_file():
+        if TRIP.is_file():
             deadline = time.monotonic() + READY_S
             while subprocess.run([*WATLING, "broker", "status"], capture_output=True, timeout=60, check=False).returncode:
                 if up.poll() is not None or time.monotonic() > deadline:
                     return up.returncode or 3
                 time.sleep(1)
             replay = subprocess.Popen(
-                [*WATLING, "replay", "envirocar", str(ENVIROCAR), "--shift-to", "now", "--speed", "10", "--loop"],
+                [*WATLING, "replay", "envirocar", str(TRIP), "--shift-to", "now", "--loop"],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
