@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from confluent_kafka.admin import OffsetSpec as OffsetSpec  # type: ignore[attr-defined]
 
 from watling.broker.client import admin_client
-from watling.broker.errors import BrokerUnreachable
+from watling.broker.errors import BrokerUnreachable, KafkaRefused
 from watling.config import Settings
 from watling.contracts.model import Contract
 
@@ -62,7 +62,9 @@ def _wait(settings: Settings, future: Future[T], timeout_s: float = TIMEOUT_S) -
             KafkaError.REQUEST_TIMED_OUT,
         ):
             raise _unreachable(settings, error.args[0].str()) from None
-        raise
+        raise KafkaRefused(
+            f"Kafka at {settings.bootstrap_servers} refused: {error.args[0].str()}", error.args[0].code()
+        ) from None
 
 
 def ping(settings: Settings, timeout_s: float = 3.0) -> str:
@@ -91,8 +93,8 @@ def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list
     for future in _client(settings).create_topics(topics, request_timeout=TIMEOUT_S).values():
         try:
             _wait(settings, future)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+        except KafkaRefused as error:
+            if error.code != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
     return missing
 
@@ -110,8 +112,8 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     ):
         try:
             found[name] = str(_wait(settings, future).topic_id)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        except KafkaRefused as error:
+            if error.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
     return found
 
@@ -121,8 +123,8 @@ def partitions(settings: Settings, topic: str) -> list[int]:
     future = _client(settings).describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic]
     try:
         return sorted(p.id for p in _wait(settings, future).partitions)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+    except KafkaRefused as error:
+        if error.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise
         return []
 
@@ -135,13 +137,11 @@ def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = Non
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            low, high = (
-                _offsets(settings, topic, numbers, spec) for spec in (EARLIEST, LATEST)
-            )
+            low, high = (_offsets(settings, topic, numbers, spec) for spec in (EARLIEST, LATEST))
             return {p: (low[p], high[p]) for p in numbers}
-        except KafkaException as error:  # a topic just made has no leader for a moment
-            if not error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
-                raise _unreachable(settings, error.args[0].str()) from None
+        except KafkaRefused as error:  # a topic just made has no leader for a moment
+            if not error.code == KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+                raise _unreachable(settings, error.message) from None
             time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
 
 

@@ -15,3 +15,11 @@ class BrokerUnreachable(UnreachableError):
 
 class BrokerUsageError(UsageError):
     """The embedded broker is not for this configuration."""
+
+
+class KafkaRefused(BrokerError):
+    """Kafka answered with an error. `code` is its error code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message, code=code)
+        self.code = code

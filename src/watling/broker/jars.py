@@ -200,11 +200,16 @@ def make_lock(coordinates: str) -> list[str]:
         return sorted({f"{a.groupId}:{a.artifactId}:{a.version} {sha256_of(a.resolve())}" for a in artifacts})
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def main(arguments: list[str]) -> None:
     """`COORDINATES` writes a list to standard output; `--fetch NAME` downloads those of a committed one."""
     if arguments[:1] == ["--fetch"]:
-        resolve(arguments[1], lambda done, count, name: print(f"\rjars {done}/{count} {name:40.40}", end="", flush=True))  # noqa: T201
-        print("\r" + " " * 60 + f"\rjars of {arguments[1]} are in {_folder(arguments[1])}")  # noqa: T201
+        resolve(arguments[1], lambda done, count, name: _say(f"\rjars {done}/{count} {name:40.40}"))
+        _say(f"\r{'':60}\rjars of {arguments[1]} are in {_folder(arguments[1])}\n")
         return
     sys.stdout.write(f"# jars of {arguments[0]}, made by `python -m watling.broker.jars {arguments[0]}`\n")
     sys.stdout.write("\n".join(make_lock(arguments[0])) + "\n")

@@ -28,6 +28,7 @@ from pyiceberg.table import Table
 
 from watling.config import Settings
 from watling.contracts.model import Contract, Reason
+from watling.contracts.records import RECORDS
 from watling.errors import UsageError, WatlingError
 from watling.lake.commit import REPLAY, append
 from watling.lake.compact import compact, replace_files
@@ -38,9 +39,8 @@ from watling.lake.state import STATE, StreamState, dump_state, read_state
 from watling.lake.tables import QUARANTINE, ensure_stream_table, load_table
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
-from watling.pipeline import plan
-from watling.contracts.records import RECORDS
 from watling.pipeline.split import split
+from watling.pipeline.surely import shape_surely
 from watling.pipeline.transforms import deduplicate
 
 log = logging.getLogger(__name__)
@@ -169,8 +169,11 @@ def _land(
 ) -> tuple[set[Place], set[Place]]:
     """Judge and land. Gives the places landed, and those that fit now but whose id stands in the lake."""
     shaped = pa.concat_tables(
-        _shape(fresh.filter(pc.equal(fresh["_kafka_generation"], g)), contract, g)
-        for g in pc.unique(fresh["_kafka_generation"]).to_pylist()
+        (
+            _shape(fresh.filter(pc.equal(fresh["_kafka_generation"], g)), contract, g)
+            for g in pc.unique(fresh["_kafka_generation"]).to_pylist()
+        ),
+        promote_options="default",
     )
     good = shaped.filter(pc.is_null(shaped["_reason"]))
     duplicates: set[Place] = set()
@@ -224,7 +227,7 @@ def _shape(rows: pa.Table, contract: Contract, generation: int) -> pa.Table:
             [RECORDS.field(n) for n in ("value", "key", "headers", "_kafka_partition", "_kafka_offset", "_ingested_at")]
         ),
     ).select(RECORDS.names)
-    shaped = plan.shape(records, contract)
+    shaped = shape_surely(records, contract)
     return shaped.append_column("_kafka_generation", pa.array(np.full(shaped.num_rows, generation, np.int32)))
 
 

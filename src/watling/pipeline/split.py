@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watling.contracts.model import Contract
-from watling.contracts.targets import arrow
 from watling.contracts.records import HEADERS
+from watling.contracts.targets import arrow
 
 REJECTED = pa.schema(
     [

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from watling.pipeline.transforms.arrays import flags, present, without
 
-NUMBER = r"\A-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
-WHOLE = r"\A-?[0-9]+\z"
+NUMBER = r"\A[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
+WHOLE = r"\A[+-]?[0-9]+\z"
 EXACT = 2.0**53  # whole numbers below it are exact in a double
 
 
@@ -75,7 +75,7 @@ def _exact(texts: pa.Array, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     except pa.ArrowInvalid:  # at least one does not fit: look at each, these are few
         exact, over = np.zeros(len(rows), np.int64), np.zeros(len(rows), dtype=bool)
         for row in np.flatnonzero(rows).tolist():
-            text = texts[row].as_py().lstrip("-0")
+            text = texts[row].as_py().lstrip("+-0")
             value = int(text) * (-1 if texts[row].as_py()[0] == "-" else 1) if len(text) <= 19 else None
             if value is None or not -(2**63) <= value < 2**63:
                 over[row] = True

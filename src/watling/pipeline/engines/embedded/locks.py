@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import threading
 from collections.abc import Iterator
 from typing import IO
 
@@ -43,7 +44,18 @@ def hold_stream(settings: Settings, stream: str, writer: str, take_over: bool) -
                     owner=owner,
                 )
             log.warning("taking stream %s over from %s", stream, owner)
+            threading.Thread(target=_inherit, args=(file, writer), daemon=True, name=f"lock-{stream}").start()
         yield
+
+
+def _inherit(file: IO[str], writer: str) -> None:
+    """Wait for the fenced owner to end, then hold the lock in its place."""
+    with contextlib.suppress(ValueError, OSError):  # this run ended before that one did
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(writer)
+        file.flush()
 
 
 def _lock(file: IO[str]) -> bool:

@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 from pyiceberg.table import Table
 
 from watling.contracts.model import Contract, Reason
+from watling.contracts.records import RECORDS
 from watling.lake.commit import Batch, Settled
 from watling.lake.state import PartitionDelta
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
-from watling.pipeline import plan
 from watling.pipeline.engines.embedded.recent import RecentIds
-from watling.contracts.records import RECORDS
 from watling.pipeline.split import split
+from watling.pipeline.surely import shape_surely
 from watling.pipeline.transforms import deduplicate
 
 CHUNK_RECORDS = 12_000
@@ -164,7 +164,7 @@ class Pipe:
         batch = Batch(self.contract.name, self.generation, deltas)
         if not held.shaped:
             return Prepared(batch, RECENT.empty_table(), None, 0, {}), None
-        shaped = pa.concat_tables(f.result() for f in held.shaped)
+        shaped = pa.concat_tables((f.result() for f in held.shaped), promote_options="default")
         shaped = deduplicate.step(shaped, self.contract, self.recent.among(_good(shaped, RECENT.names)))
         landed = _good(shaped, RECENT.names)
         if "_object" in shaped.column_names:
@@ -215,7 +215,7 @@ class Pipe:
     def _shape_raw(self, pending: _Pending) -> None:
         records = pa.concat_tables(pending.raw)
         pending.raw, pending.raw_rows = [], 0
-        pending.shaped.append(self._pool.submit(plan.shape, records, self.contract))
+        pending.shaped.append(self._pool.submit(shape_surely, records, self.contract))
 
     def _without_settled(self, piece: Piece) -> tuple[pa.Table, dict[int, PartitionDelta]]:
         """Drop records that quarantine held when this writer claimed the stream, and count them as what they are."""

@@ -141,11 +141,12 @@ class Reader(threading.Thread):
         for partition, start, stop in fetched.gaps:
             old = deltas[partition]
             deltas[partition] = PartitionDelta(old.start, old.next, gaps=(*old.gaps, (start, stop)))
-        self.positions.update(fetched.positions)
-        self.at_end = set(fetched.at_end)
         if deltas:
             failpoint("fetched")
             self._pipe.offer(Piece(fetched.records, deltas, fetched.bytes + fetched.records.num_rows * RECORD_OVERHEAD))
+        # only now: whoever sees these positions finds in the pipe what lies below them
+        self.positions.update(fetched.positions)
+        self.at_end = set(fetched.at_end)
 
     def _out_of_range(self, fetcher: Fetcher, partition: int) -> None:
         """The broker no longer has our offset: retention went past us (lost), or the topic ends below it (changed)."""
