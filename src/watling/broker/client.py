@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from confluent_kafka.admin import AdminClient
 
@@ -10,20 +11,32 @@ from watling.config import Settings
 
 log = logging.getLogger("watling.kafka")
 
-ClientConfig = dict[str, str | int | float | bool]
+SECRET = re.compile(r"password|secret|token|\.pem$|oauthbearer\.config|sasl\.jaas", re.I)
+HIDDEN = "***"
+
+
+class ClientConfig(dict[str, str | int | float | bool]):
+    """Properties for librdkafka. Printed, logged or in a traceback, its secrets are hidden."""
+
+    def __repr__(self) -> str:
+        return repr({name: HIDDEN if SECRET.search(name) else value for name, value in self.items()})
+
+    __str__ = __repr__
 
 
 def client_config(settings: Settings) -> ClientConfig:
-    """Properties common to all clients. May hold a password: never log it."""
+    """Properties common to all clients; those of `kafka.properties` win."""
     kafka = settings.kafka
-    config: ClientConfig = {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "watling",
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 2000,
-        "socket.keepalive.enable": True,
-        "log_level": 3,
-    }
+    config = ClientConfig(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "client.id": "watling",
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 2000,
+            "socket.keepalive.enable": True,
+            "log_level": 3,
+        }
+    )
     for name, value in (
         ("security.protocol", kafka.security_protocol),
         ("sasl.mechanism", kafka.sasl_mechanism),
@@ -33,21 +46,27 @@ def client_config(settings: Settings) -> ClientConfig:
     ):
         if value is not None:
             config[name] = value
-    return {**config, **kafka.properties}
+    config.update(kafka.properties)
+    return config
 
 
 def producer_config(settings: Settings) -> ClientConfig:
     """For producers: idempotent, so that a retry neither doubles nor reorders."""
-    return {
-        **client_config(settings),
-        "enable.idempotence": True,
-        "compression.type": "lz4",
-        "linger.ms": 20,
-        "message.max.bytes": settings.broker.max_record_bytes,
-        "queue.buffering.max.kbytes": 65536,
-    }
+    config = client_config(settings)
+    config.update(
+        {
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 20,
+            "message.max.bytes": settings.broker.max_record_bytes,
+            "queue.buffering.max.kbytes": 65536,
+        }
+    )
+    return config
 
 
 def admin_client(settings: Settings) -> AdminClient:
     """A client for topics and offsets."""
-    return AdminClient({**client_config(settings), "socket.timeout.ms": 10_000}, logger=log)
+    config = client_config(settings)
+    config["socket.timeout.ms"] = 10_000
+    return AdminClient(config, logger=log)

