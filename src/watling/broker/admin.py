@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -14,30 +15,35 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from confluent_kafka.admin import OffsetSpec as OffsetSpec  # type: ignore[attr-defined]
 
-from watling.broker.client import admin_client
+from watling.broker.client import admin_client, client_config
 from watling.broker.errors import BrokerUnreachable, KafkaRefused
 from watling.config import Settings
 from watling.contracts.model import Contract
 
 TIMEOUT_S = 10.0
 EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
+FOR_A_MOMENT = (  # of a topic just made, or a broker just started
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 T = TypeVar("T")
-_clients: dict[str, AdminClient] = {}
+CLIENTS_KEPT = 4
+_clients: OrderedDict[tuple[tuple[str, str | int | float | bool], ...], AdminClient] = OrderedDict()
 _lock = threading.Lock()
 
 
 def _client(settings: Settings) -> AdminClient:
-    """One client a process and cluster: each keeps threads and connections of its own."""
-    key = repr(sorted(admin_key(settings).items()))
+    """One client a process and cluster: each keeps threads and connections of its own. The last few are kept."""
+    key = tuple(sorted(client_config(settings).items()))
     with _lock:
         if key not in _clients:
             _clients[key] = admin_client(settings)
+        _clients.move_to_end(key)
+        while len(_clients) > CLIENTS_KEPT:
+            _clients.popitem(last=False)
         return _clients[key]
-
-
-def admin_key(settings: Settings) -> Mapping[str, object]:
-    """What tells one cluster's client from another's."""
-    return {"servers": settings.bootstrap_servers, "kafka": settings.kafka.model_dump(exclude={"sasl_password"})}
 
 
 def _unreachable(settings: Settings, error: object) -> BrokerUnreachable:
@@ -130,7 +136,14 @@ def partitions(settings: Settings, topic: str) -> list[int]:
 
 
 def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = None) -> dict[int, tuple[int, int]]:
-    """{partition: (first offset there is, offset after the last committed record)}."""
+    """{partition: (first offset there is, offset after the last committed record)}; empty when there is no such topic.
+
+    `known` are the partitions to ask for; None asks for all.
+
+    Raises:
+        BrokerUnreachable: nobody answers within the time, or the topic has no leader for that long.
+        KafkaRefused: Kafka answers with an error.
+    """
     numbers = partitions(settings, topic) if known is None else list(known)
     if not numbers:
         return {}
@@ -139,10 +152,14 @@ def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = Non
         try:
             low, high = (_offsets(settings, topic, numbers, spec) for spec in (EARLIEST, LATEST))
             return {p: (low[p], high[p]) for p in numbers}
-        except KafkaRefused as error:  # a topic just made has no leader for a moment
-            if not error.code == KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
+        except KafkaRefused as error:
+            if error.code == KafkaError.UNKNOWN_TOPIC_OR_PART and not partitions(settings, topic):
+                return {}  # deleted in between
+            if error.code not in FOR_A_MOMENT:
+                raise
+            if time.monotonic() > deadline:
                 raise _unreachable(settings, error.message) from None
-            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
 
 
 def _offsets(settings: Settings, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:

@@ -81,6 +81,8 @@ def configure(settings: Settings, home: Path) -> None:
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         "log.segment.bytes": 128 * 1024 * 1024,
         "controlled.shutdown.max.retries": 1,
+        "broker.session.timeout.ms": 3000,  # a killed node's place is free again only after this long
+        "broker.heartbeat.interval.ms": 500,
     }
     write_file(home / PROPERTIES, "".join(f"{key}={value}\n" for key, value in lines.items()))
     write_file(home / LOG4J, LOGGING)
@@ -98,7 +100,8 @@ def format_data(settings: Settings, home: Path, jars: list[Path], archive: Path 
     if cluster_id(home) is not None:
         return
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", PROPERTIES]
+    # the id may begin with a dash, so it must not stand alone
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", PROPERTIES]
     changes = environment(jars)
     values = {**os.environ, **changes}
     try:
