@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,15 @@ from watling.config import Settings, load_settings
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free port below the ephemeral range: a client that reconnects to one inside it may connect to itself."""
+    while True:
+        port = random.randrange(12_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +37,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
     finally:
         embedded.stop(settings)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """True as soon as the condition holds, False when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
