@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from watling.cli import (
+    audit,
     broker,
     config,
     contracts,
@@ -68,5 +69,5 @@ def root(
     context.obj = Flags(home, contracts, verbose, context.invoked_subcommand or "watling")
 
 
-for group in (up, run, simulate, replay, poll, status, doctor, sql, quarantine, lake, broker, page, contracts, config):
+for group in (up, run, simulate, replay, poll, status, audit, doctor, sql, quarantine, lake, broker, page, contracts, config):
     group.register(app)
