@@ -3,13 +3,12 @@
 A list (`jars-*.lock`) has a line a jar: `group:artifact:version sha256`. Jars are kept in a cache that all homes of a
 user share, and are used from there without a network.
 
-`python -m watling.broker.jars --fetch kafka-4.4` downloads beforehand. To make a list anew: `python -m watling.broker.jars GROUP:ARTIFACT:VERSION > jars-NAME.lock` (one coordinate a call: several
-at once mix the versions that each of them manages).
+`python -m watling.broker.jars fetch kafka-4.4` downloads beforehand. `python -m watling.broker.jars lock
+GROUP:ARTIFACT:VERSION… > jars-NAME.lock` makes a list anew.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import random
@@ -17,14 +16,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from watling.errors import UnreachableError, WatlingError
+from watling.errors import EXIT_DONE, EXIT_USAGE, UnreachableError, WatlingError
+from watling.ops.process import LockHeld, exclusive, write_file
 
 TRIES = 4
 DOWNLOADS_AT_ONCE = 4
@@ -97,20 +96,35 @@ def resolve(name: str, progress: Progress | None = None) -> list[Path]:
     stamp = _stamp(folder, jars)
     if stamp and checked.is_file() and checked.read_text() == stamp:
         return [folder / jar.filename for jar in jars]
-    with _locked(folder / ".lock"):
-        missing = [jar for jar in jars if not (folder / jar.filename).is_file()]
-        done = len(jars) - len(missing)
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            for jar in pool.map(lambda j: _download(j, folder), missing):
+    try:
+        with exclusive(folder / ".lock", LOCK_WAIT_S):
+            _fill(folder, jars, progress)
+            write_file(checked, _stamp(folder, jars))
+    except LockHeld as held:
+        raise UnreachableError(
+            f"process {held.pid} has been downloading into {folder} for {LOCK_WAIT_S} s. End it and start again."
+        ) from None
+    return [folder / jar.filename for jar in jars]
+
+
+def _fill(folder: Path, jars: list[Jar], progress: Progress | None) -> None:
+    """Download what is missing and check all."""
+    for left in folder.glob(".download-*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    missing = [jar for jar in jars if not (folder / jar.filename).is_file()]
+    done = len(jars) - len(missing)
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        waiting = [pool.submit(_download, jar, folder) for jar in missing]
+        try:
+            for finished in as_completed(waiting):
                 done += 1
                 if progress:
-                    progress(done, len(jars), jar.filename)
-        for jar in jars:
-            _check(jar, folder / jar.filename)
-        temporary = folder / ".checked.tmp"
-        temporary.write_text(_stamp(folder, jars))
-        temporary.replace(checked)
-    return [folder / jar.filename for jar in jars]
+                    progress(done, len(jars), finished.result().filename)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # the first fault is the message
+            raise
+    for jar in jars:
+        _check(jar, folder / jar.filename)
 
 
 def _folder(name: str) -> Path:
@@ -162,30 +176,18 @@ def _download(jar: Jar, folder: Path) -> Jar:
                 time.sleep(2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
                 continue
             _check(jar, found)
-            shutil.move(found, folder / jar.filename)  # same file system: a rename
+            with found.open("rb") as file:
+                os.fsync(file.fileno())
+            found.replace(folder / jar.filename)  # same file system
             return jar
     raise AssertionError("unreachable")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UnreachableError(
-                        f"another process has been downloading into {path.parent} for too long; end it"
-                    ) from None
-                time.sleep(0.2)
-        yield
+def make_lock(coordinates: str) -> dict[str, str]:
+    """{group:artifact:version: SHA-256} of a coordinate and what it needs at run time.
 
-
-def make_lock(coordinates: str) -> list[str]:
-    """Lines of a list for a coordinate and what it needs at run time."""
+    One coordinate a call: several at once mix the versions that each of them manages.
+    """
     from jgo.maven import MavenContext
 
     group, artifact, version = coordinates.split(":")
@@ -197,7 +199,17 @@ def make_lock(coordinates: str) -> list[str]:
         for node in nodes:
             if node.dep.scope in ("compile", "runtime") and node.dep.type == "jar" and not node.dep.optional:
                 artifacts.append(node.dep.artifact)
-        return sorted({f"{a.groupId}:{a.artifactId}:{a.version} {sha256_of(a.resolve())}" for a in artifacts})
+        return {f"{a.groupId}:{a.artifactId}:{a.version}": sha256_of(a.resolve()) for a in artifacts}
+
+
+def lock_text(wanted: list[str]) -> str:
+    """A list for several coordinates, each resolved alone; of a jar that two of them need, the first one's version."""
+    found: dict[str, str] = {}
+    for coordinates in wanted:
+        there = {name.rpartition(":")[0] for name in found}
+        found.update({k: v for k, v in make_lock(coordinates).items() if k.rpartition(":")[0] not in there})
+    head = f"# made by `python -m watling.broker.jars lock {' '.join(wanted)}`\n"
+    return head + "".join(f"{name} {sha256}\n" for name, sha256 in sorted(found.items()))
 
 
 def _say(text: str) -> None:
@@ -205,15 +217,19 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: list[str]) -> None:
-    """`COORDINATES` writes a list to standard output; `--fetch NAME` downloads those of a committed one."""
-    if arguments[:1] == ["--fetch"]:
-        resolve(arguments[1], lambda done, count, name: _say(f"\rjars {done}/{count} {name:40.40}"))
-        _say(f"\r{'':60}\rjars of {arguments[1]} are in {_folder(arguments[1])}\n")
-        return
-    sys.stdout.write(f"# jars of {arguments[0]}, made by `python -m watling.broker.jars {arguments[0]}`\n")
-    sys.stdout.write("\n".join(make_lock(arguments[0])) + "\n")
+def main(arguments: list[str]) -> int:
+    """`lock COORDINATES…` writes a list to standard output; `fetch NAME` downloads the jars of a committed one."""
+    match arguments:
+        case ["lock", first, *more]:
+            _say(lock_text([first, *more]))
+        case ["fetch" | "--fetch", name]:
+            resolve(name, lambda done, count, jar: _say(f"\rjars {done}/{count} {jar:40.40}"))
+            _say(f"\r{'':60}\rjars of {name} are in {_folder(name)}\n")
+        case _:
+            sys.stderr.write("use: python -m watling.broker.jars lock GROUP:ARTIFACT:VERSION… | fetch NAME\n")
+            return EXIT_USAGE
+    return EXIT_DONE
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))
