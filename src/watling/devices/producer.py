@@ -161,7 +161,7 @@ class _Run:
 
     def pump(self, batches: Iterator[WireBatch], speed: float) -> None:
         """Send batch by batch until the source ends or `stop` is set."""
-        first: int | None = None
+        first: float | None = None
         start = 0.0
         for batch in batches:
             if self.stop.is_set():
@@ -173,7 +173,8 @@ class _Run:
                 )
             due = np.asarray(batch.records.column("due").cast("int64")) / 1e6
             if first is None and len(due):
-                first, start = due[0], time.monotonic()
+                first, start = float(due[0]), time.monotonic()
+                self.began = self._told = start
             at = 0
             while at < len(due) and not self.stop.is_set():
                 end = min(at + CHUNK, len(due))
@@ -186,7 +187,7 @@ class _Run:
                     end = at + ready
                 self._produce(batch, at, end)
                 if speed != MAX and first is not None:
-                    self.lag_s = max(0.0, time.monotonic() - start - (due[end - 1] - first) / speed)
+                    self.lag_s = max(0.0, time.monotonic() - start - (float(due[end - 1]) - first) / speed)
                     self.max_lag_s = max(self.max_lag_s, self.lag_s)
                 at = end
                 self._tick()
@@ -217,7 +218,7 @@ class _Run:
             streams=dict(self.streams),
             reasons=dict(self.reasons),
         )
-        self._tell()
+        self._tell(whole=True)
         if report.unsent:
             self.producer.purge()
         return report
@@ -226,6 +227,8 @@ class _Run:
         rows = batch.records.slice(at, end - at)
         topic, produce = self.topics[batch.stream], self.producer.produce
         done = 0
+        if not self.queued:
+            self._moved = time.monotonic()
         for key, value in zip(rows.column("key").to_pylist(), rows.column("value").to_pylist(), strict=True):
             while True:
                 try:
@@ -265,9 +268,10 @@ class _Run:
         if now - self._told >= self.every_s:
             self._tell()
 
-    def _tell(self) -> None:
+    def _tell(self, whole: bool = False) -> None:
         now, sent = time.monotonic(), self.sent
-        rate = (sent - self._told_sent) / max(now - self._told, 1e-9)
+        since, before = (self.began, 0) if whole else (self._told, self._told_sent)
+        rate = (sent - before) / max(now - since, 0.001)
         self._told, self._told_sent = now, sent
         if self.progress is not None:
             waiting = self.waiting or (self.queued > 0 and now - self._moved > 2.0)

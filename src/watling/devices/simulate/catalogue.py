@@ -35,7 +35,7 @@ KIND_SHARES = (0.72, 0.14, 0.09, 0.015, 0.02, 0.015)  # of the ordinary ones, on
 # length (m), mass (kg), drag area (m²), engine's idle and usual cruising speed (1/min), power (kW).
 DESIRED = np.asarray([32.0, 31.0, 24.7, 27.5, 31.0, 32.0, 36.0, 38.0, 34.0, 27.0])
 SPREAD = np.asarray([0.07, 0.06, 0.015, 0.02, 0.06, 0.08, 0.03, 0.03, 0.03, 0.03])
-PULL = np.asarray([1.5, 1.3, 0.6, 0.9, 1.4, 2.2, 1.8, 2.2, 1.1, 0.9])
+PULL = np.asarray([1.2, 1.1, 0.5, 0.8, 1.2, 1.9, 1.8, 2.2, 1.1, 0.9])
 HEADWAY = np.asarray([1.25, 1.35, 1.8, 1.7, 1.2, 1.1, 1.0, 0.9, 1.2, 1.6])
 LENGTH = np.asarray([4.5, 5.6, 14.0, 12.0, 4.7, 2.2, 6.5, 4.8, 8.5, 9.0])
 MASS = np.asarray([1_450, 2_300, 24_000, 14_000, 1_600, 300, 4_200, 1_800, 13_000, 9_000], dtype=np.float64)

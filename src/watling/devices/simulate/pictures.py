@@ -16,9 +16,9 @@ from watling.devices.simulate.cameras import VIEW_M, Camera, View
 from watling.devices.simulate.catalogue import Kind
 
 WIDTH, HEIGHT, HORIZON = 352, 288, 84  # as TfL's cameras
-QUALITY = 70
+QUALITY = 60
 NEAR_M = 26.0  # the nearest point of the road in view
-ROAD_TOP, ROAD_BOTTOM = 10, 330  # half widths in pixels at the horizon and at the bottom edge
+ROAD_TOP, ROAD_BOTTOM = 10, 260  # half widths in pixels at the horizon and at the bottom edge
 PAINT = ((196, 40, 36), (38, 66, 138), (214, 214, 210), (28, 28, 30), (118, 122, 126), (16, 96, 84), (224, 172, 40))
 SPECIAL = {
     Kind.AMBULANCE: (246, 220, 60),
@@ -124,7 +124,7 @@ def _vehicle(pen: ImageDraw.ImageDraw, ahead_m: float, lane: int, kind: int, nor
     from a second angle; both views share the picture, so that every vehicle in view is in it."""
     inward = {0: 0.8, 1: 0.51, 2: 0.21}.get(lane, 0.96)
     across = -inward if northbound else inward
-    distance = NEAR_M + 4 + abs(ahead_m) * 0.45
+    distance = 40 + abs(ahead_m) * 0.45
     x, y, metre = _project(distance, across)
     wide, high = {Kind.TRUCK: (2.6, 3.9), Kind.BUS: (2.6, 3.4), Kind.VAN: (2.1, 2.4), Kind.MOTORCYCLE: (0.9, 1.5)}.get(
         Kind(kind), (1.9, 1.5)

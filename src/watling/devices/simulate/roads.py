@@ -44,7 +44,8 @@ class Road:
     clockwise from north (unwrapped, so that they interpolate), speeds in m/s, distances in m.
 
     `next_signal` is the index into `signals_m` of the next traffic light, or -1. `city_m` is how far the start city
-    and from where the end city reaches. `tunnel_m` is where no satellite is seen.
+    and from where the end city reaches. `tunnel_m` is where no satellite is seen. `surges_m` are the junctions where
+    traffic joins in surges.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Road:
     next_signal: Ints
     signals_m: Floats
     junctions_m: Floats
+    surges_m: Floats
     services_m: Floats
     services: tuple[str, ...]
     city_m: tuple[float, float]
@@ -139,8 +141,9 @@ def _road(feature: dict[str, Any], northbound: bool) -> Road:
     near = (following < len(signals)) & (signals[np.minimum(following, len(signals) - 1)] - at < 1_000)
     junctions = along(p["junctions_m"])
     headway = np.ones(len(lat))  # a flow-conserving inhomogeneity: people keep more distance where roads join
-    for j in junctions[2::4]:
-        headway[(at > j - 200) & (at < j + 1_800)] = 1.35
+    busiest = junctions[2::4]
+    for j in busiest:
+        headway[(at > j - 200) & (at < j + 1_800)] = 1.3
     edge = (starts[1] + 300, starts[-1] - 300)
     heights = np.asarray(HEIGHTS[p["route"]], dtype=np.float64)
     services = dict(p["services_m"])
@@ -162,6 +165,7 @@ def _road(feature: dict[str, Any], northbound: bool) -> Road:
         next_signal=np.where(near, following, -1),
         signals_m=np.asarray(signals, dtype=np.float64),
         junctions_m=junctions,
+        surges_m=busiest,
         services_m=along([services[n] for n in services]) if services else np.empty(0),
         services=tuple(order),
         city_m=edge if northbound else (length - edge[1], length - edge[0]),
@@ -197,6 +201,8 @@ class Network:
         self.next_signal = np.concatenate(
             [np.where(r.next_signal < 0, -1, r.next_signal + f) for r, f in zip(roads, first, strict=True)]
         )
+        surges = [(b, x) for b, r in zip(self.base, roads, strict=True) for x in r.surges_m]
+        self.surge_rows = tuple(slice(int(b + x / STEP_M), int(b + (x + 1_000) / STEP_M)) for b, x in surges)
         self.lane_km = float(self.length_m.sum()) * LANES / 1000
 
     def rows(self, road: NDArray[Any], x: Floats) -> Ints:

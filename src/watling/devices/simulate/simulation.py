@@ -37,6 +37,8 @@ CONDITION_STEPS = 20  # weather and incidents are laid on the roads every 10 s
 COARSE = 100  # rows of the road table between two looks at the rain (2 km)
 PARKED_EVERY_US = 30_000_000
 DENSITY = 13.0  # vehicles per km and lane that the fleet stands for by day
+SURGE_S = (400.0, 640.0)  # seconds between two surges of joining traffic
+SURGE = 0.9  # what a surge adds to the headway at its height
 WARM_UP_S = 300.0
 WARM_UP_VEHICLES = 4_000  # larger fleets warm up for less
 LONDON = ZoneInfo("Europe/London")
@@ -135,6 +137,10 @@ class _Run:
         self.raining = bool((rain > 1).any())
         full = np.interp(np.arange(len(net.limit)), self.coarse, rain)
         fleet.speed_factor, fleet.headway_factor = slows_to(full), keeps_apart(full)
+        for k, rows in enumerate(net.surge_rows):  # platoons from the slip road: they send waves back along the road
+            period = SURGE_S[0] + (SURGE_S[1] - SURGE_S[0]) * (k * 0.618 % 1)
+            wave = max(0.0, np.sin(2 * np.pi * (seconds / period + k * 0.381)))
+            fleet.headway_factor[rows] *= 1 + SURGE * wave
         self.incidents.slow(fleet.speed_factor, fleet.headway_factor)
 
     def _tick(self, step: int, moved: Moved, told: list[Any], final: bool) -> Iterator[WireBatch]:

@@ -52,7 +52,7 @@ class Weather:
         """Rain in mm/h at places in degrees."""
         along, across = self._moving(latitude, longitude, seconds)
         along = along + 6 * np.sin(across / 35)  # fronts are not straight
-        total = np.zeros_like(along)
+        total: Floats = np.zeros(along.shape)
         if self.rain <= 0:
             return total
         cell = np.floor(along / STRETCH_KM)
