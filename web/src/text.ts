@@ -18,6 +18,7 @@ export const text = {
     unknown: "Waiting",
     disconnected: "Disconnected",
   } satisfies Record<ShownState, string>,
+  streamNames: { gps: "GPS" } as Record<string, string>,
   stateHelp: {
     live: "Records arrive and land in the lake.",
     quiet: "Nothing new for a minute; nothing is waiting.",
@@ -64,7 +65,7 @@ export const text = {
     label: "Details",
     fleet: "Fleet",
     incidents: "Incidents",
-    places: "Weather & cameras",
+    places: "Places",
     quarantine: "Quarantine",
   },
   fleet: {

@@ -26,7 +26,7 @@ export function mapStyle(theme: Theme): StyleSpecification {
       type: "fill",
       source: "gb",
       "source-layer": "urban",
-      paint: { "fill-color": c.urban },
+      paint: { "fill-color": c.urban, "fill-opacity": ["interpolate", ["linear"], ["zoom"], 8, 1, 11, 0] },
     },
     { id: "lake", type: "fill", source: "gb", "source-layer": "lake", paint: { "fill-color": c.water } },
     {
