@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,16 @@ MAX_FEATURE = 8 * 1024 * 1024
 _DECODE = json.JSONDecoder()
 _SPACE = re.compile(r"[\s,]*")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.S)
+_NEXT = re.compile(r'\}(?=\s*,\s*\{\s*"(?:type|properties|geometry|id)"\s*:)')
 _KEY = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*', re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """One element of the list of features, and the line it begins at."""
+
+    line: int
+    feature: Any
 
 
 class _Text:
@@ -73,7 +83,7 @@ class _Text:
             try:
                 found, end = _DECODE.raw_decode(self.text, self.at)
             except (ValueError, RecursionError):
-                if self._balanced() is None and len(self.text) - self.at < MAX_FEATURE and self.more():
+                if self._end() is None and len(self.text) - self.at < MAX_FEATURE and self.more():
                     continue
                 raise ValueError from None
             if end == len(self.text) and self.more():
@@ -81,8 +91,11 @@ class _Text:
             self.take(end)
             return found
 
-    def _balanced(self) -> int | None:
-        """Where the object or array at `at` closes, by its brackets alone."""
+    def _end(self) -> int | None:
+        """Where what stands at `at` ends: before the next feature, or where its brackets close."""
+        following = _NEXT.search(self.text, self.at)
+        if following is not None:
+            return following.end()
         depth = 0
         for token in _TOKEN.finditer(self.text, self.at):
             if token[0] in "{[":
@@ -95,7 +108,7 @@ class _Text:
 
     def leave(self) -> bool:
         """Go behind a value that is no JSON; False if its end is nowhere to be found."""
-        end = self._balanced()
+        end = self._end()
         if end is None:
             return False
         self.take(end)
@@ -148,12 +161,12 @@ def _string(value: Any) -> str | None:
 
 def _features(member: Member, faults: Faults) -> Iterator[tuple[int, Any]]:
     for key, value in _members(member, faults, features=True):
-        if key == "features":
-            yield value
+        if key == "features" and isinstance(value, _Element):
+            yield value.line, value.feature
 
 
 def _members(member: Member, faults: Faults, features: bool) -> Iterator[tuple[str, Any]]:
-    """Walk the top object: `(key, value)`; for `features` each element as `("features", (line, feature))`."""
+    """Walk the top object: `(key, value)`; for `features` each element as `("features", _Element)`."""
     try:
         text = _Text(member, faults)
     except BROKEN as error:
@@ -168,7 +181,7 @@ def _members(member: Member, faults: Faults, features: bool) -> Iterator[tuple[s
             if name == "features" and text.skip(re.compile(r"\[")) is not None:
                 for line, feature in _elements(text, faults):
                     if features:
-                        yield name, (line, feature)
+                        yield name, _Element(line, feature)
             else:
                 yield name, text.value()
             text.skip(_SPACE)

@@ -142,6 +142,9 @@ def _vehicle(entity: gtfs.FeedEntity, published: int, fleet: Fleet) -> str | Non
     time = vehicle.timestamp * 1_000_000 if own else published
     if not time:
         return "neither the vehicle nor the feed has a time"
+    route, trip = vehicle.trip.route_id or None, vehicle.trip.trip_id or None
+    if any(isinstance(text, bytes) for text in (who, route, trip)):  # protobuf gives bytes for what is not UTF-8
+        return "a text that is not UTF-8"
     placed = vehicle.HasField("position")
     fleet.due.append(published or time)
     fleet.time.append(time)
@@ -151,8 +154,8 @@ def _vehicle(entity: gtfs.FeedEntity, published: int, fleet: Fleet) -> str | Non
     fleet.longitude.append(round(place.longitude, 6) if placed else None)
     fleet.heading.append(round(place.bearing, 2) if place.HasField("bearing") else None)
     fleet.speed.append(round(place.speed * columns.KMH_PER_MS, 3) if place.HasField("speed") else None)
-    fleet.route.append(vehicle.trip.route_id or None)
-    fleet.trip.append(vehicle.trip.trip_id or None)
+    fleet.route.append(route)
+    fleet.trip.append(trip)
     return None
 
 
@@ -169,6 +172,14 @@ class _Alerts:
         time = begin * 1_000_000 if 0 < begin <= LAST_SECOND else self.published
         if not time:
             faults.add(file, 0, f"entity {number} ({entity.id}): neither the alert nor the feed has a time")
+            return
+        told = [
+            entity.id,
+            *(e.route_id for e in alert.informed_entity),
+            *(t.text for t in alert.header_text.translation),
+        ]
+        if any(isinstance(text, bytes) for text in (*told, *(t.text for t in alert.description_text.translation))):
+            faults.add(file, 0, f"entity {number}: a text that is not UTF-8")
             return
         where = next((self.stops[e.stop_id] for e in alert.informed_entity if e.stop_id in self.stops), None)
         if where is None:
