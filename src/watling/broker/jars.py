@@ -117,9 +117,10 @@ def _fill(folder: Path, jars: list[Jar], progress: Progress | None) -> None:
         waiting = [pool.submit(_download, jar, folder) for jar in missing]
         try:
             for finished in as_completed(waiting):
+                jar = finished.result()
                 done += 1
                 if progress:
-                    progress(done, len(jars), finished.result().filename)
+                    progress(done, len(jars), jar.filename)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # the first fault is the message
             raise
