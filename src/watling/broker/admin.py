@@ -27,6 +27,7 @@ FOR_A_MOMENT = (  # of a topic just made, or a broker just started
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._NOENT,  # librdkafka's own word for "no leaders found"
 )
 T = TypeVar("T")
 CLIENTS_KEPT = 4
@@ -153,10 +154,10 @@ def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = Non
             low, high = (_offsets(settings, topic, numbers, spec) for spec in (EARLIEST, LATEST))
             return {p: (low[p], high[p]) for p in numbers}
         except KafkaRefused as error:
-            if error.code == KafkaError.UNKNOWN_TOPIC_OR_PART and not partitions(settings, topic):
-                return {}  # deleted in between
             if error.code not in FOR_A_MOMENT:
                 raise
+            if not partitions(settings, topic):
+                return {}  # deleted in between
             if time.monotonic() > deadline:
                 raise _unreachable(settings, error.message) from None
             time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
