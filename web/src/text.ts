@@ -138,9 +138,10 @@ export const text = {
     persons: "People",
   },
   quarantine: {
-    none: "Nothing has been quarantined since the page started.",
+    none: "Nothing has been quarantined lately.",
     reasons: "Reasons",
     since: "Seen by this page since it started; the tiles count the whole lake.",
+    sincePipeline: "Since the pipeline started; the tiles count the whole lake.",
     samples: "Newest samples",
     field: "field",
     partition: "partition",

@@ -1,6 +1,6 @@
 """Receives the settings and the page's sources; gives the FastAPI application: page, REST, WebSocket, metrics.
 
-This is one of the three places that compose rooms: `connect` joins the page to the broker, the steps and the lake.
+This is one of the three places that compose rooms: `follow_broker` joins the page to the broker and the steps.
 """
 
 from __future__ import annotations
@@ -10,44 +10,33 @@ import contextlib
 import mimetypes
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pyiceberg.catalog import Catalog
-from pyiceberg.conversions import from_bytes
-from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Operation, Snapshot
-from pyiceberg.types import TimestamptzType
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 import watling
-from watling.broker.admin import ping, watermarks
+from watling.broker.admin import watermarks
 from watling.broker.client import client_config
 from watling.broker.fetch import Fetcher
 from watling.config import Settings
-from watling.contracts.model import PROVENANCE, Contract
+from watling.contracts.model import Contract
 from watling.dashboard.api import live_routes
 from watling.dashboard.feed import KafkaFeed, Reader
 from watling.dashboard.guard import Guard
 from watling.dashboard.hot import HotState
 from watling.dashboard.hub import Hub
-from watling.dashboard.lake_status import LakeStatus, Standing
 from watling.dashboard.metrics import make_registry
 from watling.dashboard.status import StatusReader, StatusSource, compose
-from watling.errors import UnreachableError
-from watling.lake.catalog import open_catalog
-from watling.lake.state import ancestors, read_state
-from watling.lake.tables import load_table
 from watling.pipeline.plan import shape
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 BASEMAP = HERE / "basemap"
 MAX_AGE_S = 31_536_000
-INGESTED_AT = next(f.field_id for f in PROVENANCE if f.name == "_ingested_at")
 
 
 class Feed(Protocol):
@@ -145,70 +134,10 @@ def create_app(
     return app
 
 
-def connect(settings: Settings, contracts: Mapping[str, Contract]) -> tuple[LakeStatus, list[KafkaFeed]]:
-    """The status source and the feeds of the real system. Nothing is asked of it yet."""
-    catalogs: list[Catalog] = []
-    newest: dict[str, tuple[int, int | None]] = {}
-
-    def standing(contract: Contract) -> Standing | None:
-        if not catalogs:
-            catalogs.append(open_catalog(settings))
-        table = load_table(catalogs[0], settings, contract.name)
-        return _standing(table, newest) if table is not None else None
-
-    def ends(topic: str) -> dict[int, int]:
-        return {partition: end for partition, (_, end) in watermarks(settings, topic).items()}
-
-    def broker() -> dict[str, Any]:
-        about = {"address": settings.bootstrap_servers, "embedded": settings.embedded_broker}
-        try:
-            return {**about, "running": True, "cluster_id": ping(settings)}
-        except UnreachableError as error:
-            return {**about, "running": False, "message": error.message}
+def follow_broker(settings: Settings, contracts: Mapping[str, Contract]) -> list[KafkaFeed]:
+    """A feed a stream, from the broker of `settings` through the pipeline's own steps. Nothing is asked of it yet."""
 
     def open_reader(topic: str, positions: dict[int, int]) -> Reader:
         return Fetcher(client_config(settings), topic, positions)
 
-    feeds = [KafkaFeed(c, open_reader, lambda topic: watermarks(settings, topic), shape) for c in contracts.values()]
-    return LakeStatus(contracts, standing, ends, broker), feeds
-
-
-def _standing(table: Table, newest: dict[str, tuple[int, int | None]]) -> Standing:
-    """Where the table stands. `newest` keeps what is costly to find: the newest arrival of the last append."""
-    state = read_state(table)
-    current = table.current_snapshot()
-    appended = next((s for s in ancestors(table) if _added_rows(s)), None)
-    name = table.name()[-1]
-    if appended is not None and newest.get(name, (None, None))[0] != appended.snapshot_id:
-        before = newest.get(name, (0, None))[1]
-        found = [at for at in (before, _newest_arrival(table, appended)) if at is not None]
-        newest[name] = (appended.snapshot_id, max(found, default=None))
-    generation = state.generations.get(state.generation)
-    return Standing(
-        landed=state.total("landed"),
-        quarantined=state.total("quarantined"),
-        duplicates=state.total("duplicates"),
-        lost=state.lost,
-        next={p: s.next for p, s in generation.partitions.items()} if generation is not None else {},
-        committed_ms=current.timestamp_ms if current is not None else None,
-        newest_ms=newest.get(name, (0, None))[1],
-    )
-
-
-def _added_rows(snapshot: Snapshot) -> bool:
-    summary = snapshot.summary
-    return (
-        summary is not None and summary.operation == Operation.APPEND and int(summary.get("added-records", 0) or 0) > 0
-    )
-
-
-def _newest_arrival(table: Table, snapshot: Snapshot) -> int | None:
-    """The newest `_ingested_at` that the snapshot added, ms since 1970, from the statistics of its data files."""
-    found = [
-        int(from_bytes(TimestamptzType(), bound)) // 1000
-        for manifest in snapshot.manifests(table.io)
-        if manifest.added_snapshot_id == snapshot.snapshot_id
-        for entry in manifest.fetch_manifest_entry(table.io)
-        if (bound := (entry.data_file.upper_bounds or {}).get(INGESTED_AT)) is not None
-    ]
-    return max(found, default=None)
+    return [KafkaFeed(c, open_reader, lambda topic: watermarks(settings, topic), shape) for c in contracts.values()]

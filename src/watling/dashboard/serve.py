@@ -6,10 +6,11 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
+from fastapi import FastAPI
 
 from watling.config import Settings
-from watling.contracts import Contract, load_contracts
-from watling.dashboard.app import Feed, connect, create_app
+from watling.contracts import Contract
+from watling.dashboard.app import Feed, create_app, follow_broker
 from watling.dashboard.status import StatusSource
 from watling.errors import UsageError
 
@@ -47,29 +48,33 @@ def listen(settings: Settings) -> socket.socket:
 def serve(
     settings: Settings,
     *,
-    contracts: Mapping[str, Contract] | None = None,
-    status: StatusSource | None = None,
+    contracts: Mapping[str, Contract],
+    status: StatusSource,
     feeds: Sequence[Feed] | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page and block. SIGTERM and SIGINT end it within a few seconds, viewers are told to come again.
 
-    Without `status` and `feeds` it shows the broker and the lake of `settings`; without `contracts` the built-in ones
-    and the user's. `ready` is called with the page's address once it listens.
+    `status` tells totals and lag. `feeds` fill the map; without them it follows the broker of `settings`. `ready` is
+    called with the page's address once it listens.
 
     Raises:
         PortTaken: before anything starts.
     """
-    contracts = load_contracts(settings.contracts_dir) if contracts is None else contracts
-    real_status, real_feeds = connect(settings, contracts)
     bound = listen(settings)
-    config = uvicorn.Config(
-        create_app(
-            settings,
-            contracts=contracts,
-            status=real_status if status is None else status,
-            feeds=real_feeds if feeds is None else feeds,
-        ),
+    feeds = follow_broker(settings, contracts) if feeds is None else feeds
+    app = create_app(settings, contracts=contracts, status=status, feeds=feeds)
+    server = _Server(config(app), lambda: ready(address(settings)) if ready else None)
+    try:
+        server.run(sockets=[bound])
+    finally:
+        bound.close()
+
+
+def config(app: FastAPI) -> uvicorn.Config:
+    """How uvicorn serves the page."""
+    return uvicorn.Config(
+        app,
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # costs forty times the encoding, for every viewer anew
         ws_max_size=MAX_MESSAGE_BYTES,
@@ -81,11 +86,6 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = _Server(config, lambda: ready(address(settings)) if ready else None)
-    try:
-        server.run(sockets=[bound])
-    finally:
-        bound.close()
 
 
 def address(settings: Settings) -> str:

@@ -72,10 +72,18 @@ def compose(hot: HotState, reader: StatusReader, viewers: int) -> dict[str, Any]
                 "lag_seconds",
                 "freshness_seconds",
                 "last_commit",
+                "error",
             )
         }
         state, message = stream_state(counts, known, now, reader.fault if stale else None)
-        streams[name] = {"topic": hot.contracts[name].topic, "state": state, "message": message, **known, **counts}
+        streams[name] = {
+            "topic": hot.contracts[name].topic,
+            "state": state,
+            "message": message,
+            **known,
+            **counts,
+            "lake_reasons": lake.get("reasons") or {},
+        }
     return {
         "kind": "status",
         "at": now,
@@ -83,6 +91,7 @@ def compose(hot: HotState, reader: StatusReader, viewers: int) -> dict[str, Any]
         "streams": streams,
         "broker": reader.last.get("broker"),
         "pipeline": reader.last.get("pipeline"),
+        "supervisor": reader.last.get("supervisor"),
         "lake": {"read_ms": reader.read_ms, "stale": stale, "fault": reader.fault},
         "viewers": viewers,
         **hot.tally(),
@@ -95,8 +104,8 @@ def stream_state(
     """(state, what to know about it) of one stream; see the module's text for the states."""
     if counts["fault"]:
         return "failed", counts["fault"]
-    if lake_fault:
-        return "failed", lake_fault
+    if lake_fault or lake.get("error"):
+        return "failed", lake_fault or lake["error"]
     landed = lake["landed"]
     last = counts["last_record_ms"]
     if not landed and not lake["quarantined"] and last is None:

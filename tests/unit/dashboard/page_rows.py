@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import uvicorn
 
 from watling.config import PageConfig, Settings
 from watling.contracts import builtin_contracts
-from watling.dashboard import HotState, serve
+from watling.dashboard import HotState, create_app, serve
+from watling.dashboard.serve import address, config, listen
 
 PA_TYPES = {
     "string": pa.string(),
@@ -208,6 +213,33 @@ class MadeUpCity:
             },
             "broker": {"running": True}, "pipeline": {"running": True},
         }  # fmt: skip
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(city: MadeUpCity, port: int = 0) -> Iterator[tuple[str, MadeUpCity]]:
+    """The page over a made-up city in a thread of this process, at the address given."""
+    settings = Settings(page=PageConfig(port=port or free_port()))
+    app = create_app(settings, contracts=CONTRACTS, status=city, feeds=[city])
+    server = uvicorn.Server(config(app))
+    bound = listen(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield address(settings), city
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        bound.close()
 
 
 def main() -> None:

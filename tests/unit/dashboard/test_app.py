@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from page_rows import CONTRACTS, MadeUpCity
+from page_rows import CONTRACTS, MadeUpCity, served
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from watling.config import PageConfig, Settings
 from watling.dashboard import PortTaken, create_app
 from watling.dashboard.serve import listen
 
 HERE = {"host": "127.0.0.1:8600"}
+
+
+@pytest.fixture
+def page() -> Iterator[tuple[str, MadeUpCity]]:
+    """The page on a port of its own, as the command serves it."""
+    with served(MadeUpCity(vehicles=20, hz=10)) as found:
+        yield found
 
 
 @pytest.fixture
@@ -73,19 +81,30 @@ def test_bad_parameters_are_refused(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 422
 
 
-def test_websocket_sends_status_and_frames(client: TestClient) -> None:
-    """One socket carries everything that is live."""
+def test_websocket_sends_status_and_frames(page: tuple[str, MadeUpCity]) -> None:
+    """One socket carries everything that is live, uncompressed."""
     kinds: set[str] = set()
-    with client.websocket_connect("/ws", headers=HERE) as socket:
+    with connect(page[0].replace("http", "ws") + "ws", compression="deflate") as socket:
+        assert socket.protocol.extensions == []
         while not {"status", "quarantine", "frame"} <= kinds:
-            message: dict[str, Any] = socket.receive()
-            if message.get("text"):
-                kinds.add(json.loads(message["text"])["kind"])
+            message = socket.recv(10)
+            if isinstance(message, str):
+                kinds.add(json.loads(message)["kind"])
             else:
-                assert message["bytes"][:4] == b"WTL1"
+                assert message[:4] == b"WTL1"
                 kinds.add("frame")
-                length = int.from_bytes(message["bytes"][4:8], "little")
-                socket.send_text(json.dumps({"ack": json.loads(message["bytes"][8 : 8 + length])["seq"]}))
+                length = int.from_bytes(message[4:8], "little")
+                socket.send(json.dumps({"ack": json.loads(message[8 : 8 + length])["seq"]}))
+
+
+def test_viewer_that_sends_nonsense_is_let_go_alone(page: tuple[str, MadeUpCity]) -> None:
+    """One broken viewer must not disturb the others."""
+    address = page[0].replace("http", "ws") + "ws"
+    with connect(address) as good, connect(address) as bad:
+        bad.send("nonsense")
+        with pytest.raises(ConnectionClosed):
+            any(bad.recv(10) is None for _ in range(100))
+        assert good.recv(10)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8600", "127.0.0.1.evil.example", "", "192.168.1.9"])

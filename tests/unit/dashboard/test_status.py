@@ -6,7 +6,6 @@ import pytest
 from page_rows import CONTRACTS
 
 from watling.dashboard import HotState
-from watling.dashboard.lake_status import LakeStatus, Standing
 from watling.dashboard.status import StatusReader, compose, stream_state
 
 NOW = 1_795_000_000_000
@@ -45,31 +44,3 @@ def test_before_the_first_answer_numbers_are_unknown_not_zero() -> None:
         assert stream["landed"] is None
         assert stream["lag_records"] is None
         assert stream["state"] == "unknown"
-
-
-def test_lag_is_dated_by_when_the_records_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline that stops shows a lag that grows by a second a second, in records and in time."""
-    clock = [NOW]
-    monkeypatch.setattr("watling.dashboard.lake_status.now_ms", lambda: clock[0])
-    contracts = {"vehicle": CONTRACTS["vehicle"]}
-    ends = {0: 100, 1: 50}
-    standing = [Standing(landed=150, next={0: 100, 1: 50}, newest_ms=NOW - 1000, committed_ms=NOW)]
-    source = LakeStatus(contracts, lambda _: standing[0], lambda _: dict(ends), lambda: {"running": True})
-    first = source.read()["streams"]["vehicle"]
-    assert (first["lag_records"], first["lag_seconds"], first["freshness_seconds"]) == (0, 0.0, 1.0)
-    clock[0] += 1000
-    ends[0] = 130
-    assert source.read()["streams"]["vehicle"]["lag_records"] == 30
-    clock[0] += 20_000
-    late = source.read()["streams"]["vehicle"]
-    assert (late["lag_records"], late["lag_seconds"]) == (30, 20.0)
-    standing[0] = Standing(landed=180, next={0: 130, 1: 50})
-    assert source.read()["streams"]["vehicle"]["lag_seconds"] == 0.0
-
-
-def test_with_the_broker_away_the_lag_is_unknown() -> None:
-    """A broker that is down does not mean that nothing is waiting."""
-    contracts = {"vehicle": CONTRACTS["vehicle"]}
-    source = LakeStatus(contracts, lambda _: Standing(landed=3), lambda _: {}, lambda: {"running": False})
-    stream = source.read()["streams"]["vehicle"]
-    assert (stream["landed"], stream["lag_records"], stream["lag_seconds"]) == (3, None, None)

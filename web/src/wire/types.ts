@@ -19,6 +19,8 @@ export interface StreamStatus {
   readonly seen: number;
   readonly bad: number;
   readonly reasons: Readonly<Record<string, number>>;
+  /** Counted by the running pipeline, duplicates among them; empty when none runs. */
+  readonly lake_reasons: Readonly<Record<string, number>>;
   readonly rate: number;
   readonly rates: readonly number[];
   readonly bad_rates: readonly number[];
