@@ -27,11 +27,12 @@ help: ## what there is
 
 .venv/.stamp: .tools/.stamp requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(.tools/bin/python -c 'import sys; print(sys._base_executable)')" .venv
-	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps --editable .
 	@touch $@
 
 setup: .venv/.stamp ## everything that the other commands need, the page built and Kafka's jars at hand
+	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python tools/build_page.py
 	@$(BIN)/python -m watling.broker.jars --fetch kafka-4.4
 

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
             raise UsageError("--accept-loss STREAM and --reason TEXT go together")
         found = settings(context)
         known = contracts(found)
-        catalog = open_lake(found)
+        catalog = open_lake(found, or_empty=accept_loss is None)
         from watling import audit as room
 
         if accept_loss is not None and reason is not None:

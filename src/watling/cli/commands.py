@@ -69,5 +69,21 @@ def root(
     context.obj = Flags(home, contracts, verbose, context.invoked_subcommand or "watling")
 
 
-for group in (up, run, simulate, replay, poll, status, audit, doctor, sql, quarantine, lake, broker, page, contracts, config):
+for group in (
+    up,
+    run,
+    simulate,
+    replay,
+    poll,
+    status,
+    audit,
+    doctor,
+    sql,
+    quarantine,
+    lake,
+    broker,
+    page,
+    contracts,
+    config,
+):
     group.register(app)

@@ -69,8 +69,9 @@ def contracts(found: Settings) -> dict[str, Contract]:
     return load_contracts(found.contracts_dir)
 
 
-def open_lake(found: Settings) -> Catalog:
-    """The lake's catalog, for commands that only look at what is there.
+def open_lake(found: Settings, *, or_empty: bool = False) -> Catalog:
+    """The lake's catalog, for commands that only look at what is there. With `or_empty` one without tables, in memory,
+    when there is no lake yet.
 
     Raises:
         UnreachableError: there is no lake yet, or its catalog does not answer.
@@ -78,6 +79,12 @@ def open_lake(found: Settings) -> Catalog:
     from watling.app import lake_exists
 
     if not lake_exists(found):
+        if or_empty:
+            from pyiceberg.catalog import load_catalog
+
+            empty = load_catalog(found.lake.catalog_name, type="sql", uri="sqlite:///:memory:", warehouse="memory")
+            empty.create_namespace(found.lake.namespace)
+            return empty
         raise UnreachableError(
             f"there is no lake in {found.home.resolve()} yet. Fill one with `watling up --simulate`, or name the home that "
             "has it: `watling --home DIR …`"

@@ -53,6 +53,7 @@ class Screen:
         self._address = address
         self._began = time.monotonic()
         self._note = "starting"
+        self.begun = False
         self.live = sys.stdout.isatty()
         self._messages = _Messages()
         self._shown: Live | None = None
@@ -62,6 +63,7 @@ class Screen:
         for name in ("watling.up", "watling.ops.supervise"):
             logging.getLogger(name).addHandler(self._handler)
         _quiet_terminal()
+        output.note("starting; Ctrl-C stops all of it")
         return self
 
     def __exit__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,15 +11,17 @@ import typer
 from watling.cli import output
 from watling.cli.examples import examples
 from watling.cli.flags import contracts, settings, supervised
-from watling.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UsageError
+from watling.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from watling.config import Settings
     from watling.pipeline.engines.embedded import RunReport
 
 PLAIN_EVERY_S = 30.0
+PING_S = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -49,13 +52,18 @@ def register(app: typer.Typer) -> None:
         _check_engine(engine)
         known = contracts(found)
         from watling.broker import admin
-
-        admin.ping(found)  # before anything that takes long
         from watling.cli.signals import stop_on_signals
+
+        if not supervised():
+            admin.ping(found)  # before anything that takes long
         from watling.ops import progress
         from watling.pipeline.engines import embedded
 
         stop = stop_on_signals()
+        if supervised():
+            _wait_for_kafka(found, stop.event)
+            if stop.event.is_set():
+                raise typer.Exit(stop.exit_code())
         renewed = output.Line(quiet=supervised())
         name = "pipeline" if not stream else "pipeline-" + "-".join(sorted(set(stream)))
         try:
@@ -77,6 +85,21 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_FOUND)
         cut_short = once and stop.by is not None
         raise typer.Exit(EXIT_INTERRUPTED if cut_short else stop.exit_code() or EXIT_DONE)
+
+
+def _wait_for_kafka(found: Settings, stop: threading.Event) -> None:
+    """Under a supervisor Kafka may be starting: give it its time. Raises BrokerUnreachable when that is over."""
+    from watling.broker import admin
+
+    deadline = time.monotonic() + found.broker.start_timeout_s
+    while not stop.is_set():
+        try:
+            admin.ping(found, PING_S)
+            return
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            stop.wait(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
 
 def _check_engine(engine: str) -> None:

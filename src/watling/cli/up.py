@@ -67,6 +67,10 @@ def _run(found: Settings, flags: list[str], simulate: bool, vehicles: int, open_
     from watling.ops import progress
     from watling.ops.supervise import Supervisor
 
+    if not found.embedded_broker:
+        from watling.broker import admin
+
+        admin.ping(found)
     _check_page_port(found)
     address = f"http://{found.page.host}:{found.page.port}/"
     supervisor = Supervisor(_parts(found, flags, simulate, vehicles))
@@ -77,6 +81,7 @@ def _run(found: Settings, flags: list[str], simulate: bool, vehicles: int, open_
         try:
             with _signals_raise():
                 supervisor.begin()
+            screen.begun = True
             stop = stop_on_signals()
             while not stop.event.is_set() and supervisor.failed is None:
                 supervisor.step()
@@ -120,7 +125,8 @@ def _stop(supervisor: Supervisor, screen: Screen) -> None:
     began = time.monotonic()
     screen.stopping()
     supervisor.stop()
-    log.info("all stopped in %.1f s", time.monotonic() - began)
+    if screen.begun:
+        log.info("all stopped in %.1f s", time.monotonic() - began)
 
 
 def _parts(found: Settings, flags: list[str], simulate: bool, vehicles: int) -> list[Part]:
@@ -135,9 +141,10 @@ def _parts(found: Settings, flags: list[str], simulate: bool, vehicles: int) -> 
         line = [sys.executable, "-m", "watling", *flags, *command]
         return Part(name, lambda: Child.start(line, path, environment), rank, path, stop_s, **how)
 
-    parts = [_broker(found)] if found.embedded_broker else []
-    parts.append(child("page", ["page"], rank=2, stop_s=3.5))
-    parts.append(child("pipeline", ["run"], rank=2, stop_s=3.5))
+    # page and pipeline begin while Kafka starts: both wait for it
+    parts = [child("page", ["page"], rank=2, stop_s=3.5), child("pipeline", ["run"], rank=2, stop_s=3.5)]
+    if found.embedded_broker:
+        parts.append(_broker(found))
     if simulate:
         command = ["simulate", "--vehicles", str(vehicles)]
         parts.append(child("simulator", command, rank=1, stop_s=2.0, ends_alone=True, essential=False))

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from watling.config import Settings
 from watling.ops.process import Identity, identity_of
+
+log = logging.getLogger(__name__)
 
 STALE_S = 15.0  # a process that lives but has not told anything for this long hangs
 
@@ -38,26 +41,28 @@ def _path(settings: Settings, process: str) -> Path:
     return settings.home.resolve() / "run" / f"{process}.json"
 
 
-def publish(settings: Settings, process: str, body: Mapping[str, Any]) -> None:
-    """Keep `body` as the newest numbers of this process.
-
-    Raises:
-        OSError: the home cannot be written.
-    """
+def publish(settings: Settings, process: str, body: Mapping[str, Any]) -> bool:
+    """Keep `body` as the newest numbers of this process. False when the home cannot be written: what it did matters
+    more than telling of it, and what was told before grows old."""
     path = _path(settings, process)
-    path.parent.mkdir(parents=True, exist_ok=True)
     mine = identity_of(os.getpid())
+    text = json.dumps({**asdict(mine), "at": time.time(), "body": body})
     temporary = path.with_suffix(f".{mine.pid}.tmp")
-    text = json.dumps({"pid": mine.pid, "created": mine.created, "at": time.time(), "body": body})
-    temporary.write_text(text, encoding="utf-8")  # no fsync: after a power cut nobody asks for it
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")  # no fsync: after a power cut nobody asks for it
+        temporary.replace(path)
+        return True
+    except OSError as error:
+        log.debug("%s cannot be written: %s", path, error)
+        return False
 
 
 def read(settings: Settings, process: str) -> Progress | None:
     """The newest numbers, or None when there are none."""
     try:
         kept = json.loads(_path(settings, process).read_text(encoding="utf-8"))
-        identity = Identity(int(kept["pid"]), float(kept["created"]))
+        identity = Identity(int(kept["pid"]), float(kept["created"]), str(kept.get("mark", "")))
         return Progress(
             dict(kept["body"]), identity, max(0.0, time.time() - float(kept["at"])), identity.process() is not None
         )

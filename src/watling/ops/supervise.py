@@ -108,7 +108,8 @@ class Part:
 
     `start` may block and may raise WatlingError. `ends_alone`: exit code 0 means it was done. `essential`: when it is
     given up, the whole is. Parts of a lower `rank` stop first, each rank within `stop_s`. `log_path` is where its last
-    words are. `ours` says, at the end, whether it is to be stopped.
+    words are. `ours` says, at the end, whether it is to be stopped; `after` then cleans up, even when a start was cut
+    short.
     """
 
     name: str
@@ -180,7 +181,9 @@ class Supervisor:
             for part in group:
                 self._wait(part, began + part.stop_s)
                 part.state = State.STOPPED
-                part.after()
+            for part in self.parts:
+                if part.rank == rank and part.ours() and part.state in (State.STOPPED, State.NEW):
+                    part.after()
 
     def _wait(self, part: Part, deadline: float) -> None:
         assert part.running is not None
