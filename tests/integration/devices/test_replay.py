@@ -20,11 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watling.contracts import builtin_contracts
+from watling.contracts.records import RECORDS
 from watling.devices.port import WIRE, WireBatch
 from watling.devices.replay import SLICE_S, Replay, replay
 from watling.devices.sources import Faults, Options, SourceError, open_source
 from watling.pipeline.plan import shape
-from watling.contracts.records import RECORDS
 from watling.pipeline.transforms import deduplicate
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
