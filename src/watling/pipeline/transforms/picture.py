@@ -63,6 +63,9 @@ class Refusal:
         self.reason, self.message = reason, message
 
 
+MANY_PIXELS = Refusal(Reason.TOO_LARGE, f"has too many pixels; at most {MAX_PIXELS} are taken. Send a smaller one.")
+
+
 def read(text: str) -> tuple[bytes, str] | Refusal:
     """(bytes, media type) of a picture in base64, with or without a `data:` prefix. Decoded to its last line."""
     if text.startswith(REFERENCE):
@@ -81,11 +84,11 @@ def read(text: str) -> tuple[bytes, str] | Refusal:
         with Image.open(io.BytesIO(content), formats=tuple(TYPES)) as image:
             kind = image.format or ""
             if image.width * image.height > MAX_PIXELS:
-                return Refusal(
-                    Reason.TOO_LARGE, f"is {image.width} x {image.height} pixels; at most 50 million are taken"
-                )
+                return MANY_PIXELS
             image.draft("L", (image.width // 8, image.height // 8))  # JPEG: all of its data is read, few pixels made
             image.load()
+    except Image.DecompressionBombError:
+        return MANY_PIXELS
     except Exception:  # a decoder may raise anything for broken data
         return Refusal(Reason.WRONG_TYPE, "begins like a picture but cannot be decoded (cut short?); check the camera")
     return content, TYPES[kind]
