@@ -140,7 +140,7 @@ def _page(found: Settings) -> Iterator[Finding]:
     from watling.ops.machine import Finding, listener, port
 
     there = resources.files("watling.dashboard").joinpath("static/index.html").is_file()
-    todo = "" if there else "In a clone: `make page`. From a package: install it again."
+    todo = "" if there else "In a clone: `make setup`. From a package: install it again."
     yield Finding("page", "ok" if there else "problem", "built" if there else "not built", todo)
     owner = listener(found.page.port)
     up = progress.read(found, "up")

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         from watling.cli.signals import stop_on_signals
         from watling.dashboard import serve
 
-        stop = stop_on_signals()
+        stop = stop_on_signals(twice=False)  # the server raises them again when it has ended
 
         def ready(address: str) -> None:
             output.note(f"the page is at {address}")

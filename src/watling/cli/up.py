@@ -6,11 +6,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import FrameType
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +21,7 @@ from watling.cli.flags import contracts, settings, to_children
 from watling.errors import EXIT_FOUND, EXIT_INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
-    from watling.cli.live import Screen
+    from watling.cli.signals import Stop
     from watling.config import Settings
     from watling.ops.supervise import Part, Supervisor
 
@@ -31,6 +31,8 @@ LOOK_S = 0.2
 TELL_S = 1.0
 PLAIN_EVERY_S = 30.0
 PROBE_S = 0.5
+STOP_S = 9.0  # all of it
+LAST_S = 0.7  # then what is left is killed
 
 
 def register(app: typer.Typer) -> None:
@@ -41,6 +43,7 @@ def register(app: typer.Typer) -> None:
             ("watling up", "then send to Kafka at 127.0.0.1:9092 and look at http://127.0.0.1:8600"),
             ("watling up --simulate", "with a simulated city, so that there is something to see"),
             ("watling up --simulate --vehicles 20000 --open", "a large fleet, and open the browser"),
+            ("watling up --replay envirocar=trips/ --replay gtfs-rt=buses.pb", "recordings, as if they began now"),
             ("WATLING_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 watling up", "with a Kafka of your own: none is started"),
         )
     )
@@ -48,6 +51,7 @@ def register(app: typer.Typer) -> None:
         context: typer.Context,
         simulate: Annotated[bool, typer.Option("--simulate", help="Also send a simulated city.")] = False,
         vehicles: Annotated[int, typer.Option(help="Vehicles of the simulated city.")] = 1_000,
+        replay: Annotated[list[str] | None, typer.Option(help="Also send this recording, as if it began now and over and over; may be repeated. `watling replay` beside it has more choices.", metavar="SOURCE=PATH")] = None,
         open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser when it is there.")] = False,
     ) -> None:  # fmt: skip
         """Run all of it in the foreground until Ctrl-C: broker, pipeline, page; what dies is started again.
@@ -56,11 +60,14 @@ def register(app: typer.Typer) -> None:
         """
         found = settings(context)
         contracts(found)  # a fault in a contract is told here, before anything starts
+        senders = {"simulator": ["simulate", "--vehicles", str(vehicles)]} if simulate else {}
+        for number, text in enumerate(replay or (), 1):
+            senders["replay" if number == 1 else f"replay {number}"] = _replay(text)
         with _only_one(found):
-            raise typer.Exit(_run(found, to_children(context), simulate, vehicles, open_))
+            raise typer.Exit(_run(found, to_children(context), senders, open_))
 
 
-def _run(found: Settings, flags: list[str], simulate: bool, vehicles: int, open_: bool) -> int:
+def _run(found: Settings, flags: list[str], senders: dict[str, list[str]], open_: bool) -> int:
     from watling.cli.live import Screen
     from watling.cli.page import open_browser
     from watling.cli.signals import stop_on_signals
@@ -73,17 +80,18 @@ def _run(found: Settings, flags: list[str], simulate: bool, vehicles: int, open_
         admin.ping(found)
     _check_page_port(found)
     address = f"http://{found.page.host}:{found.page.port}/"
-    supervisor = Supervisor(_parts(found, flags, simulate, vehicles))
+    last_resort = _LastResort()
+    asked = stop_on_signals(asked=last_resort.begin)
+    supervisor = last_resort.supervisor = Supervisor(_parts(found, flags, senders, asked))
     began = time.monotonic()
     shown = told = probed = 0.0
     page_there = False
+    failed: Part | None = None
     with Screen(found, supervisor.parts, address) as screen:
         try:
-            with _signals_raise():
-                supervisor.begin()
+            supervisor.begin()
             screen.begun = True
-            stop = stop_on_signals()
-            while not stop.event.is_set() and supervisor.failed is None:
+            while not asked.event.is_set() and supervisor.failed is None:
                 supervisor.step()
                 now = time.monotonic()
                 if not page_there and now - probed >= PROBE_S:
@@ -100,58 +108,83 @@ def _run(found: Settings, flags: list[str], simulate: bool, vehicles: int, open_
                 if not screen.live and now - shown >= PLAIN_EVERY_S and page_there:
                     shown = now
                     screen.line()
-                stop.event.wait(LOOK_S)
-            by = stop.by
+                asked.event.wait(LOOK_S)
+            failed = supervisor.failed
         except KeyboardInterrupt:
-            by = signal.SIGINT
+            pass  # asked to end while the broker was starting
         finally:
-            _stop(supervisor, screen)
+            last_resort.begin()
+            asked.event.set()
+            stopping = time.monotonic()
+            screen.stopping()
+            supervisor.stop(STOP_S)
+            last_resort.cancel()
+            if screen.begun:
+                log.info("all stopped in %.1f s", time.monotonic() - stopping)
             progress.withdraw(found, "up")
-    failed = supervisor.failed
     if failed is not None:
         output.note(f"watling: {failed.name} cannot be kept running: {failed.why}\nIts log: {failed.log_path}")
         return EXIT_FOUND
-    return EXIT_INTERRUPTED if by is signal.SIGINT else 0
+    return asked.exit_code()
 
 
-def _stop(supervisor: Supervisor, screen: Screen) -> None:
-    """Stop in order. A further Ctrl-C ends this process at once; its children then end by themselves."""
+class _LastResort:
+    """Ends everything by force when stopping takes too long, wherever this process hangs then."""
 
-    def enough(_: int, __: FrameType | None) -> None:
+    def __init__(self) -> None:
+        self.supervisor: Supervisor | None = None
+        self._timer = threading.Timer(STOP_S + LAST_S, self._end)
+        self._timer.daemon = True
+
+    def begin(self) -> None:
+        """Stopping has begun."""
+        with contextlib.suppress(RuntimeError):  # a signal may have begun it already
+            self._timer.start()
+
+    def cancel(self) -> None:
+        """All has stopped."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        if self.supervisor is not None:
+            self.supervisor.kill()
         os._exit(EXIT_INTERRUPTED)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, enough)
-    began = time.monotonic()
-    screen.stopping()
-    supervisor.stop()
-    if screen.begun:
-        log.info("all stopped in %.1f s", time.monotonic() - began)
+
+def _replay(text: str) -> list[str]:
+    """`SOURCE=PATH` as the command of the child that sends it."""
+    from watling.devices.sources import SOURCES
+
+    source, equals, path = text.partition("=")
+    if not equals or source not in SOURCES:
+        raise UsageError(f"--replay {text!r}: write SOURCE=PATH, with one of {', '.join(SOURCES)}")
+    if not Path(path).exists():
+        raise UsageError(f"--replay {text!r}: there is no {path}")
+    return ["replay", source, path, "--shift-to", "now", "--loop"]
 
 
-def _parts(found: Settings, flags: list[str], simulate: bool, vehicles: int) -> list[Part]:
-    """What to run, in the order in which it starts. The simulator stops first, the broker last."""
+def _parts(found: Settings, flags: list[str], senders: dict[str, list[str]], asked: Stop) -> list[Part]:
+    """What to run, in the order in which it starts. They stop by rank: what sends, the pipeline, the page, the broker."""
     from watling.ops.supervise import Child, Part
 
     logs = found.home.resolve() / "logs"
     environment = {"WATLING_SUPERVISED": "1"}
 
     def child(name: str, command: list[str], rank: int, stop_s: float, **how: Any) -> Part:
-        path = logs / f"{name}.out"
+        path = logs / f"{name.replace(' ', '-')}.out"
         line = [sys.executable, "-m", "watling", *flags, *command]
         return Part(name, lambda: Child.start(line, path, environment), rank, path, stop_s, **how)
 
     # page and pipeline begin while Kafka starts: both wait for it
-    parts = [child("page", ["page"], rank=2, stop_s=3.5), child("pipeline", ["run"], rank=2, stop_s=3.5)]
+    parts = [child("page", ["page"], rank=3, stop_s=1.0), child("pipeline", ["run"], rank=2, stop_s=4.0)]
     if found.embedded_broker:
-        parts.append(_broker(found))
-    if simulate:
-        command = ["simulate", "--vehicles", str(vehicles)]
-        parts.append(child("simulator", command, rank=1, stop_s=2.0, ends_alone=True, essential=False))
+        parts.append(_broker(found, asked))
+    for name, command in senders.items():
+        parts.append(child(name, command, rank=1, stop_s=1.5, ends_alone=True, essential=False))
     return parts
 
 
-def _broker(found: Settings) -> Part:
+def _broker(found: Settings, asked: Stop) -> Part:
     """The embedded broker: one that ran before is only watched; one that we start is ours to stop."""
     from watling.broker import embedded
     from watling.cli.broker import download_progress
@@ -163,7 +196,13 @@ def _broker(found: Settings) -> Part:
         nonlocal ours
         if not embedded.status(found).running:
             ours = True
-        embedded.start(found, download_progress(), attached=True)
+        asked.blocking = True
+        try:
+            if asked.event.is_set():
+                raise KeyboardInterrupt
+            embedded.start(found, download_progress(), attached=True)
+        finally:
+            asked.blocking = False
         identity = embedded.identity(found)
         assert identity is not None
         return Known(identity)
@@ -172,7 +211,7 @@ def _broker(found: Settings) -> Part:
         embedded.stop(found)
 
     log_path = found.home.resolve() / "logs" / "broker.log"
-    return Part("broker", start, 3, log_path, stop_s=3.0, ours=lambda: ours, after=clear)
+    return Part("broker", start, 4, log_path, stop_s=2.5, ours=lambda: ours, after=clear)
 
 
 def _body(parts: Sequence[Part], page: str | None) -> dict[str, Any]:
@@ -215,23 +254,6 @@ def _only_one(found: Settings) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
-
-
-@contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """While something blocks: SIGINT and SIGTERM raise KeyboardInterrupt."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in before:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _check_page_port(found: Settings) -> None:

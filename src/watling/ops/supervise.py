@@ -1,7 +1,8 @@
 """Receives the parts of a system; starts them, restarts what dies, tells how each does, and stops them in order.
 
 A part that dies is started again after a pause that doubles (with jitter) up to half a minute, and is given up after
-`LIMIT` deaths in a row; one that ran `STABLE_S` begins anew. A part that another writer fenced is never started again.
+`LIMIT` deaths in a row (sooner when it says that it was used wrongly: that rarely mends itself); one that ran `STABLE_S`
+begins anew. A part that another writer fenced is never started again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Protocol
 
 import psutil
 
-from watling.errors import EXIT_DONE, WatlingError
+from watling.errors import EXIT_DONE, EXIT_USAGE, WatlingError
 from watling.ops.process import Identity, identity_of, last_lines, spawn
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STABLE_S = 30.0
 LIMIT = 8
+LIMIT_USAGE = 4  # more than one: the last owner of a lock may still be ending
 KILL_S = 1.0
 EXIT_FENCED = 4  # what the lake's FencedError ends a process with
 
@@ -163,34 +165,44 @@ class Supervisor:
                     self._start(part)
                     part.restarts += 1
                 except WatlingError as error:
-                    self._died(part, error.message)
+                    self._died(part, error.message, error.exit_code)
 
     @property
     def failed(self) -> Part | None:
         """An essential part that was given up."""
         return next((p for p in self.parts if p.essential and p.state is State.GIVEN_UP), None)
 
-    def stop(self) -> None:
-        """Stop what is ours, rank after rank; what does not end in its time is killed."""
-        for rank in sorted({p.rank for p in self.parts}):
-            group = [p for p in self.parts if p.rank == rank and p.running is not None and p.ours()]
+    def stop(self, within_s: float) -> None:
+        """Stop what is ours, rank after rank, all of it within that time; what does not end in its share is killed."""
+        end = self.clock() + within_s
+        shares: dict[int, float] = {}
+        for part in self.parts:
+            shares[part.rank] = max(shares.get(part.rank, 0.0), part.stop_s)
+        for rank in sorted(shares):
+            reserved = sum(share for later, share in shares.items() if later > rank)
+            deadline = max(end - reserved, self.clock())
+            group = [p for p in self.parts if p.rank == rank and p.ours()]
             for part in group:
                 if part.running is not None and part.running.poll() is None:
                     part.running.ask_to_end()
-            began = self.clock()
             for part in group:
-                self._wait(part, began + part.stop_s)
-                part.state = State.STOPPED
-            for part in self.parts:
-                if part.rank == rank and part.ours() and part.state in (State.STOPPED, State.NEW):
-                    part.after()
+                if part.running is not None:
+                    self._wait(part, deadline)
+                    part.state = State.STOPPED
+                part.after()
+
+    def kill(self) -> None:
+        """End what is ours at once."""
+        for part in self.parts:
+            if part.running is not None and part.ours() and part.running.poll() is None:
+                part.running.kill()
 
     def _wait(self, part: Part, deadline: float) -> None:
         assert part.running is not None
         while part.running.poll() is None and self.clock() < deadline:
             self.sleep(0.02)
         if part.running.poll() is None:
-            log.warning("%s did not end within %.0f s: killed", part.name, part.stop_s)
+            log.warning("%s did not end in its time: killed", part.name)
             part.running.kill()
             deadline = self.clock() + KILL_S
             while part.running.poll() is None and self.clock() < deadline:
@@ -210,14 +222,14 @@ class Supervisor:
             log.error("%s was fenced by another writer and is not started again: %s", part.name, part.why)
         else:
             words = last_lines(part.log_path, 1)
-            self._died(part, f"{ending(code)}{': ' + words if words else ''}")
+            self._died(part, f"{ending(code)}{': ' + words if words else ''}", code)
 
-    def _died(self, part: Part, why: str) -> None:
+    def _died(self, part: Part, why: str, code: int = 1) -> None:
         if part.running is not None and self.clock() - part.began >= STABLE_S:
             part.deaths = 0
         part.deaths += 1
         part.why = why
-        if part.deaths >= self.limit:
+        if part.deaths >= (min(self.limit, LIMIT_USAGE) if code == EXIT_USAGE else self.limit):
             part.state = State.GIVEN_UP
             log.error("%s died %d times in a row and is given up. %s", part.name, part.deaths, why)
             return
