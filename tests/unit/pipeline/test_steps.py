@@ -193,6 +193,24 @@ def test_the_first_fault_counts_and_is_always_the_same() -> None:
     assert (row["_reason"], row["_field"]) == ("wrong_type", "make")
 
 
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [("1999-12-31T23:59:59Z", "out_of_range"), ("2000-01-01T00:00:00Z", None), ("2026-11-25T12:00:00Z", None),
+     ("2026-11-25T12:00:00.000001Z", "out_of_range")],
+)  # fmt: skip
+def test_event_times_from_2000_to_a_day_after_the_record(time: str, reason: str | None) -> None:
+    """Else a device with a flat clock battery writes to days that nobody looks at."""
+    assert one(timestamp=time)["_reason"] == reason
+
+
+def test_a_record_without_a_time_of_its_own_sets_no_latest_event_time() -> None:
+    """Else everything that an old producer sends, which stamps no records, ends in quarantine."""
+    batch = records([json.dumps(GOOD).encode()])
+    epoch = pa.array([0], pa.timestamp("us", "UTC"))
+    unstamped = batch.set_column(batch.schema.get_field_index("_ingested_at"), "_ingested_at", epoch)
+    assert shape(unstamped, VEHICLE)["_reason"].to_pylist() == [None]
+
+
 def test_half_a_position_is_none() -> None:
     """Else a gps record lands on a meridian of its own."""
     contract = CONTRACTS["gps"]

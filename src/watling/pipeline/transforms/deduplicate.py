@@ -66,12 +66,12 @@ def step(table: pa.Table, contract: Contract, recent: pa.Table) -> pa.Table:
 
 def _suspects(table: pa.Table, contract: Contract, recent: pa.Table) -> np.ndarray:
     """Numbers of the good rows whose fingerprint repeats, or whose id is a recent one."""
-    reason = whole(table["_reason"])
-    good = np.flatnonzero(~present(reason)) if reason.null_count < len(reason) else np.arange(len(reason))
+    prints = whole(table[FINGERPRINT])
+    able = ~present(whole(table["_reason"])) & present(prints) & present(whole(table[contract.time_column]))
+    good = np.flatnonzero(able)
     if not len(good):
         return good
-    prints = whole(table[FINGERPRINT])
-    numbers = prints.take(pa.array(good)).to_numpy() if len(good) < len(prints) else prints.to_numpy()
+    numbers = prints.to_numpy() if len(good) == len(prints) else prints.take(pa.array(good)).to_numpy()
     ordered = np.sort(numbers)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     suspect = np.isin(numbers, repeated) if len(repeated) else np.zeros(len(numbers), dtype=bool)

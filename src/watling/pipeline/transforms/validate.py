@@ -80,11 +80,15 @@ def _text(faults: Faults, sent: Sent, field: Field, values: pa.Array) -> None:
 
 
 def _time(faults: Faults, sent: Sent, table: pa.Table, contract: Contract, field: Field, values: pa.Array) -> None:
-    """Between the contract's first time and the record's own time + what devices' clocks may be ahead."""
+    """Between the contract's first time and the record's own time + what devices' clocks may be ahead.
+
+    A record without a time of its own (the epoch) sets no latest.
+    """
     moments = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
     first = micros(contract.event_time_min)
-    latest = whole(table["_ingested_at"]).cast(pa.int64()).to_numpy() + contract.event_time_ahead_s * SECOND_US
-    outside = ((moments < first) | (moments > latest)) & present(values)
+    recorded = whole(table["_ingested_at"]).cast(pa.int64()).to_numpy()
+    late = (moments > recorded + contract.event_time_ahead_s * SECOND_US) & (recorded > 0)
+    outside = ((moments < first) | late) & present(values)
     allowed = f"{contract.event_time_min} to the record's own time + {contract.event_time_ahead_s} s"
     advice = "Check the device's clock or widen the contract."
     _note(faults, sent, field, outside, Reason.OUT_OF_RANGE, allowed, advice)
