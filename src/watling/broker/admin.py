@@ -36,7 +36,10 @@ _lock = threading.Lock()
 
 
 def _client(settings: Settings) -> AdminClient:
-    """One client a process and cluster: each keeps threads and connections of its own. The last few are kept."""
+    """One client a process and cluster: each keeps threads and connections of its own. The last few are kept.
+
+    Hold it until the answer is there: a client that nobody holds ends, and its questions with it.
+    """
     key = tuple(sorted(client_config(settings).items()))
     with _lock:
         if key not in _clients:
@@ -80,7 +83,8 @@ def ping(settings: Settings, timeout_s: float = 3.0) -> str:
     Raises:
         BrokerUnreachable: nobody answers within the time.
     """
-    result = _wait(settings, _client(settings).describe_cluster(request_timeout=timeout_s), timeout_s + 0.5)
+    client = _client(settings)
+    result = _wait(settings, client.describe_cluster(request_timeout=timeout_s), timeout_s + 0.5)
     return str(result.cluster_id)
 
 
@@ -97,7 +101,8 @@ def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list
     topics = [
         NewTopic(t, settings.broker.partitions, 1 if settings.embedded_broker else -1, config=config) for t in missing
     ]
-    for future in _client(settings).create_topics(topics, request_timeout=TIMEOUT_S).values():
+    client = _client(settings)
+    for future in client.create_topics(topics, request_timeout=TIMEOUT_S).values():
         try:
             _wait(settings, future)
         except KafkaRefused as error:
@@ -108,15 +113,16 @@ def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list
 
 def delete_topic(settings: Settings, topic: str) -> None:
     """Delete a topic with all its records."""
-    _wait(settings, _client(settings).delete_topics([topic], request_timeout=TIMEOUT_S)[topic])
+    client = _client(settings)
+    _wait(settings, client.delete_topics([topic], request_timeout=TIMEOUT_S)[topic])
 
 
 def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     """{topic: Kafka's id for it} of those that exist. A topic made anew has another id."""
     found = {}
-    for name, future in (
-        _client(settings).describe_topics(TopicCollection(sorted(set(topics))), request_timeout=TIMEOUT_S).items()
-    ):
+    client = _client(settings)
+    asked = client.describe_topics(TopicCollection(sorted(set(topics))), request_timeout=TIMEOUT_S)
+    for name, future in asked.items():
         try:
             found[name] = str(_wait(settings, future).topic_id)
         except KafkaRefused as error:
@@ -127,7 +133,8 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
 
 def partitions(settings: Settings, topic: str) -> list[int]:
     """Partitions of a topic in order; empty when it does not exist."""
-    future = _client(settings).describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic]
+    client = _client(settings)
+    future = client.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_S)[topic]
     try:
         return sorted(p.id for p in _wait(settings, future).partitions)
     except KafkaRefused as error:
@@ -165,7 +172,6 @@ def watermarks(settings: Settings, topic: str, known: Iterable[int] | None = Non
 
 def _offsets(settings: Settings, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
     asked = {TopicPartition(topic, p): spec for p in numbers}
-    answer = _client(settings).list_offsets(
-        asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S
-    )
+    client = _client(settings)
+    answer = client.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=TIMEOUT_S)
     return {tp.partition: _wait(settings, future).offset for tp, future in answer.items()}
