@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from watling.contracts import Contract, load_contracts
-from watling.pipeline import plan
 from watling.contracts.records import RECORDS
+from watling.pipeline import plan
 from watling.pipeline.split import split
 from watling.pipeline.transforms import deduplicate
 from watling.pipeline.transforms.json_reader import compute
