@@ -8,13 +8,12 @@ leaves flow, density and the speed of jams as they are on a full road (kinematic
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from watling.devices.simulate import following
+from watling.devices.simulate import following, trips
 from watling.devices.simulate.catalogue import (
     DESIRED,
     EMERGENCY_KINDS,
@@ -27,37 +26,17 @@ from watling.devices.simulate.catalogue import (
     variants_of,
 )
 from watling.devices.simulate.encode import uniforms
-from watling.devices.simulate.roads import LANE_M, LANES, Network
+from watling.devices.simulate.lanes import DT, GROUP, LATERAL, OFF, RAMP_MS, SHOULDER, SLIP, State
+from watling.devices.simulate.roads import LANES, Network
 
 Floats = NDArray[np.float64]
 Slots = NDArray[np.int64]
 
-DT = 0.5  # seconds a step
-SLIP, SHOULDER, OFF = LANES, LANES + 1, LANES + 2
-LATERAL = np.asarray([LANE_M, 0.0, -LANE_M, 2 * LANE_M, 2 * LANE_M - 0.6, 2 * LANE_M])
-GROUP = 1e6  # metres between the keys of two lanes: longer than any road
 LEAVE_M = 350.0  # length of a slip road
 PREPARE_M = 2_500.0  # from here on a driver wants the left lane
-RAMP_MS = 13.0
 SIGNAL_CYCLE_S, SIGNAL_GREEN_S = 90.0, 56.0
 LOOK_EVERY = 6  # steps between two looks at the other lanes
-CITY_SHARE = 0.4  # of trips that begin (end) in the city
 RETURN_SHARE = 0.65  # of vehicles that drive back after a trip; the others are replaced by new ones
-FIRST_TRIP = 1
-
-
-class State(IntEnum):
-    GONE = 0  # between trips; sends nothing
-    DRIVING = 1
-    MERGING = 2  # on a slip road, looking for a gap
-    LEAVING = 3  # on a slip road towards the end of the trip
-    RESTING = 4  # on a slip road towards a service area
-    PARKED = 5
-    CALLED = 6  # emergency vehicle on its way
-    ON_SCENE = 7
-
-
-MOVING = (State.DRIVING, State.MERGING, State.LEAVING, State.RESTING, State.CALLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +60,7 @@ class Fleet:
         self.network, self.vehicles, self.size, self.seed, self.rng = network, vehicles, n, seed, rng
         self.serial = np.arange(n, dtype=np.int64)
         self.next_serial = n
-        self.trip = np.full(n, FIRST_TRIP, dtype=np.int64)
+        self.trip = np.full(n, trips.FIRST_TRIP, dtype=np.int64)
         self.kind = np.zeros(n, dtype=np.int8)
         self.variant = np.zeros(n, dtype=np.int32)
         self.desired, self.boldness, self.pull = np.zeros(n), np.ones(n), np.ones(n)
@@ -106,15 +85,15 @@ class Fleet:
         self.steps = 0
         self.order = np.arange(n)
         self._signal_phase = np.modf(np.arange(len(network.signals_m)) * 0.618034)[0] * SIGNAL_CYCLE_S
-        self._identify(np.arange(vehicles))
+        self.identify(np.arange(vehicles))
         for i in range(vehicles, n):
             self.kind[i] = EMERGENCY_KINDS[(i - vehicles) % len(EMERGENCY_KINDS)]
-        self._identify(np.arange(vehicles, n), keep_kind=True)
-        self._populate()
+        self.identify(np.arange(vehicles, n), keep_kind=True)
+        trips.populate(self)
 
     # who
 
-    def _identify(self, slots: Slots, keep_kind: bool = False) -> None:
+    def identify(self, slots: Slots, keep_kind: bool = False) -> None:
         """Give slots the traits that belong to their serial numbers: a vehicle is the same in every run of a seed."""
         u = uniforms(self.seed, 4, self.serial[slots])
         if not keep_kind:
@@ -128,94 +107,6 @@ class Fleet:
         self.headway[slots] = HEADWAY[kind] * (1 - 0.12 * bold)
         self.length[slots] = LENGTH[kind]
         self.changed_identity.append(slots)
-
-    # where from and where to
-
-    def _populate(self) -> None:
-        """Spread the fleet over all lanes with trips under way."""
-        net, rng = self.network, self.rng
-        slots = rng.permutation(self.vehicles)
-        resting = rng.random(self.vehicles) < 0.06
-        self.timer[slots[resting]] = rng.exponential(240, resting.sum())
-        slots = slots[~resting]
-        n = len(slots)
-        shares = np.cumsum(net.length_m) / net.length_m.sum()
-        spot = (np.arange(n) + rng.random(n)) / max(n, 1)
-        road = np.searchsorted(shares, spot, side="right").clip(0, len(shares) - 1)
-        start = np.concatenate([[0.0], shares[:-1]])[road]
-        x = (spot - start) / (shares[road] - start) * (net.length_m[road] - 600) + 100
-        lane = np.searchsorted([0.42, 0.78], rng.random(n)).astype(np.int8)
-        truck = self.kind[slots] == Kind.TRUCK
-        lane[truck] = np.minimum(lane[truck], 1)
-        self.road[slots], self.x[slots], self.lane[slots] = road, x, lane
-        self.state[slots] = State.DRIVING
-        limit = net.limit[net.rows(road, x)]
-        self.v[slots] = 0.8 * np.minimum(self.desired[slots], limit)
-        self.left[slots] = LATERAL[lane]
-        self._choose_exit(slots)
-
-    def _choose_exit(self, slots: Slots) -> None:
-        """Where each vehicle's trip ends, ahead of where it is, and whether it rests on the way."""
-        rng = self.rng
-        to_city, pick, rest = rng.random((3, len(slots)))
-        spread = rng.random(len(slots))
-        for number, road in enumerate(self.network.roads):
-            mine = np.flatnonzero(self.road[slots] == number)
-            if not len(mine):
-                continue
-            s = slots[mine]
-            first = np.searchsorted(road.junctions_m, self.x[s] + 4_000)
-            ahead = len(road.junctions_m) - first
-            target = road.junctions_m[
-                np.minimum(first + (pick[mine] * ahead).astype(np.int64), len(road.junctions_m) - 1)
-            ]
-            kerb = np.maximum(road.city_m[1], self.x[s] + 600) + 300
-            kerb = kerb + spread[mine] * np.maximum(road.length_m - 150 - kerb, 0)
-            city = (to_city[mine] < CITY_SHARE) | (ahead <= 0)
-            self.exit_x[s] = np.minimum(np.where(city, kerb, target), road.length_m - 60)
-            self.rest_x[s] = np.inf
-            if len(road.services_m):
-                place = np.searchsorted(road.services_m, self.x[s] + 5_000)
-                fits = (rest[mine] < 0.12) & (place < len(road.services_m)) & (self.kind[s] < Kind.AMBULANCE)
-                where = road.services_m[np.minimum(place, len(road.services_m) - 1)]
-                fits &= where < self.exit_x[s] - 3_000
-                self.rest_x[s] = np.where(fits, where, np.inf)
-        self.rest_s[slots] = 480 + rng.exponential(600, len(slots))
-
-    def _depart(self, slots: Slots) -> None:
-        """Begin a trip: back the way it came for those that return, else from anywhere."""
-        rng, net = self.rng, self.network
-        new = slots[~self.returns[slots]]
-        if len(new):
-            self.serial[new] = np.arange(self.next_serial, self.next_serial + len(new))
-            self.next_serial += len(new)
-            self.trip[new] = FIRST_TRIP - 1
-            self._identify(new)
-        self.trip[slots] += 1
-        shares = np.cumsum(net.length_m) / net.length_m.sum()
-        road = np.where(
-            self.returns[slots], self.road[slots] ^ 1, np.searchsorted(shares, rng.random(len(slots)))
-        ).astype(np.int8)
-        was = net.length_m[road] - self.x[slots]
-        in_city, spot = rng.random((2, len(slots)))
-        for number, r in enumerate(net.roads):
-            mine = np.flatnonzero(road == number)
-            if not len(mine):
-                continue
-            s = slots[mine]
-            usable = r.junctions_m[:-2]
-            nearest = usable[np.argmin(np.abs(was[mine][:, None] - usable[None, :]), axis=1)]
-            anywhere = usable[(spot[mine] * len(usable)).astype(np.int64)]
-            kerb = 60 + spot[mine] * (r.city_m[0] - 800)
-            back = self.returns[s]
-            from_city = np.where(back, was[mine] < r.city_m[0], in_city[mine] < CITY_SHARE)
-            self.x[s] = np.where(from_city, kerb, np.where(back, nearest, anywhere))
-            self.v[s] = np.where(from_city, 0.0, RAMP_MS)
-            self.goal_x[s] = self.x[s] + np.where(from_city, 120, 450)
-        self.goal_v[slots] = 0.5
-        self.road[slots], self.lane[slots], self.state[slots] = road, SLIP, State.MERGING
-        self.left[slots], self.a[slots], self.wobble[slots] = LATERAL[SLIP], 0, 0
-        self._choose_exit(slots)
 
     # one step
 
@@ -234,6 +125,7 @@ class Fleet:
         v0 = np.maximum(np.minimum(v0, goal), 0.3)
         headway = self.headway * net.headway[row] * self.headway_factor[row]
         model = following.accelerations(self.v, v0, gap, closing, self.pull, headway)
+        self._stop_at_goals(model, v0, headway)
         self._stop_at_signals(model, v0, headway, row, seconds)
         self.model_a = model
         n = self.size
@@ -273,6 +165,14 @@ class Fleet:
         gap[order] = np.where(alone, 1e9, ahead / self.scale - self.length[leader])
         closing[order] = np.where(alone, 0.0, (self.v[order] - self.v[leader]) / self.scale)
         return gap, closing
+
+    def _stop_at_goals(self, model: Floats, v0: Floats, headway: Floats) -> None:
+        """Brake for the place to stop at as for a standing vehicle."""
+        near = np.flatnonzero((self.goal_v < 1) & (self.goal_x - self.x < 1_000) & (self.state != State.GONE))
+        gap = self.goal_x[near] - self.x[near] + following.S0_M + 0.5
+        v = self.v[near]
+        stopping = following.accelerations(v, v0[near], gap, v, self.pull[near], 0.2 * headway[near])
+        model[near] = np.minimum(model[near], stopping)
 
     def _stop_at_signals(self, model: Floats, v0: Floats, headway: Floats, row: Slots, seconds: float) -> None:
         near = np.flatnonzero((self.network.next_signal[row] >= 0) & (self.lane <= SLIP) & (self.state != State.GONE))
@@ -374,7 +274,7 @@ class Fleet:
         self.goal_x[again], self.goal_v[again] = x[again] + 600, 0.5
         fresh = due[state[due] == State.GONE]
         if len(fresh):
-            self._depart(fresh)
+            trips.depart(self, fresh)
 
     def _in_end_city(self, slots: Slots) -> NDArray[np.bool_]:
         ends = np.asarray([r.city_m[1] for r in self.network.roads])

@@ -11,7 +11,8 @@ import numpy as np
 
 from watling.devices.simulate.catalogue import Kind
 from watling.devices.simulate.encode import uuid_words
-from watling.devices.simulate.fleet import Fleet, State
+from watling.devices.simulate.fleet import Fleet
+from watling.devices.simulate.lanes import State
 from watling.devices.simulate.roads import STEP_M, Network
 
 REPEAT_S = 120.0  # an open incident is told again so often

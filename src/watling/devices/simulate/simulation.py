@@ -22,9 +22,10 @@ from watling.devices.port import WIRE, WireBatch
 from watling.devices.simulate.cameras import Cameras
 from watling.devices.simulate.catalogue import EMERGENCY_KINDS, VARIANT_FUEL
 from watling.devices.simulate.clips import Clips
-from watling.devices.simulate.fleet import DT, OFF, Fleet, Moved, State
+from watling.devices.simulate.fleet import Fleet, Moved
 from watling.devices.simulate.incidents import Incidents
-from watling.devices.simulate.options import FleetOptions
+from watling.devices.simulate.lanes import DT, OFF, State
+from watling.devices.simulate.options import OPTION_NAMES, FleetOptions
 from watling.devices.simulate.pictures import draw
 from watling.devices.simulate.powertrain import engine
 from watling.devices.simulate.receiver import Receivers
@@ -71,11 +72,12 @@ class _Run:
     def __init__(self, options: FleetOptions, start: datetime) -> None:
         self.options = options
         self.start_us = int(start.timestamp() * 1e6)
-        said = repr([getattr(options, n) for n in ("seed", "vehicles", "rate", "gps_noise_m", "incident_rate", "rain")])
-        digest = hashlib.sha256(f"{said} {self.start_us}".encode()).digest()
+        # What drives is the same for every choice of receivers, links and cameras; ids differ with every option.
+        city = ("seed", "vehicles", "incident_rate", "rain")
         traffic, receiver, weather, incident, link = (
-            np.random.default_rng(s) for s in np.random.SeedSequence(int.from_bytes(digest[:16])).spawn(5)
+            np.random.default_rng(s) for s in np.random.SeedSequence(self._digest(city)).spawn(5)
         )
+        ids = self._digest(tuple(n for n in OPTION_NAMES if n not in ("start", "duration", "clips"))) >> 65
         self.link, self.weather_rng = link, weather
         self.network = Network(load_roads())
         reserve = len(EMERGENCY_KINDS) * max(2, int(options.incident_rate))
@@ -85,7 +87,7 @@ class _Run:
         self.stations = load_stations()
         self.incidents = Incidents(self.network, options.incident_rate, options.seed, incident)
         self.cameras = Cameras(self.network)
-        self.writer = Writer(self.network, int.from_bytes(digest[16:24]) >> 1, options.seed, self.fleet.size)
+        self.writer = Writer(self.network, ids, options.seed, self.fleet.size)
         self.clips = Clips(options.clips) if options.clips is not None else None
         self.period_us = round(1e6 / options.rate)
         self.next_us = receiver.integers(0, self.period_us, self.fleet.size) // 1000 * 1000 + 1000
@@ -102,6 +104,11 @@ class _Run:
         self.late_number = count()
         self._camera_due = self._stagger(len(self.cameras.cameras), options.camera_every_s)
         self._weather_due = self._stagger(len(self.stations), options.weather_every_s)
+
+    def _digest(self, names: tuple[str, ...]) -> int:
+        """128 bits of those options and the start."""
+        said = repr([self.start_us, *((n, getattr(self.options, n)) for n in names)])
+        return int.from_bytes(hashlib.sha256(said.encode()).digest()[:16])
 
     @staticmethod
     def _stagger(devices: int, every_s: float) -> NDArray[np.int64]:

@@ -61,7 +61,7 @@ class Weather:
             names, back = np.unique(number.astype(np.int64), return_inverse=True)
             u = uniforms(self.seed, 3, names + 1_000_000)[:, back.reshape(along.shape)]
             centre = (number + 0.3 + 0.4 * u[0]) * STRETCH_KM
-            width = STRETCH_KM * self.rain * (0.25 + 0.3 * u[1])
+            width = STRETCH_KM * self.rain * (0.13 + 0.14 * u[1])
             peak = 0.8 + 9 * u[2] ** 3
             total += peak * np.exp(-0.5 * ((along - centre) / width) ** 2)
         return np.asarray(np.where(total < 0.08, 0.0, total))
