@@ -143,6 +143,7 @@ export const text = {
     since: "Seen by this page since it started; the tiles count the whole lake.",
     sincePipeline: "Since the pipeline started; the tiles count the whole lake.",
     samples: "Newest samples",
+    noSamples: "None lately. Duplicates are found by the pipeline and have no sample here.",
     field: "field",
     partition: "partition",
     offset: "offset",

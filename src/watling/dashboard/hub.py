@@ -92,12 +92,12 @@ class Viewer:
             await self._wake.wait()
             self._wake.clear()
             texts, self._texts = self._texts, {}
-            for text in texts.values():
-                await asyncio.wait_for(self.socket.send_text(text), SEND_TIMEOUT_S)
-            if self._frame is not None:
-                frame = self._frame
-                await asyncio.wait_for(self.socket.send_bytes(frame), SEND_TIMEOUT_S)
-                self._frame = None
+            async with asyncio.timeout(SEND_TIMEOUT_S):  # wait_for may lose a cancellation on Python 3.11
+                for text in texts.values():
+                    await self.socket.send_text(text)
+                if self._frame is not None:
+                    await self.socket.send_bytes(self._frame)
+                    self._frame = None
 
     async def read(self) -> None:
         """Take confirmations until the viewer leaves."""

@@ -42,7 +42,8 @@ class StatusReader:
         """Until cancelled. A source that fails is asked again after a few seconds."""
         while True:
             try:
-                self.last = await asyncio.wait_for(asyncio.to_thread(self._source.read), READ_TIMEOUT_S)
+                async with asyncio.timeout(READ_TIMEOUT_S):
+                    self.last = await asyncio.to_thread(self._source.read)
                 self.read_ms, self.fault = now_ms(), None
                 await asyncio.sleep(READ_EVERY_S)
             except TimeoutError:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from page_rows import CONTRACTS, MadeUpCity, served
 from starlette.websockets import WebSocketDisconnect
+from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, served
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

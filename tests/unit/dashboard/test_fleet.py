@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from page_rows import shaped
+from tests.e2e.made_up_city import shaped
 
 from watling.dashboard.fleet import TRAIL_POINTS, Fleet
 

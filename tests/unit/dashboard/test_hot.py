@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from page_rows import CONTRACTS, shaped
+from tests.e2e.made_up_city import CONTRACTS, shaped
 
 from watling.dashboard import HotState
 from watling.dashboard.counts import SAMPLES

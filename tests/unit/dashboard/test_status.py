@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page_rows import CONTRACTS
+from tests.e2e.made_up_city import CONTRACTS
 
 from watling.dashboard import HotState
 from watling.dashboard.status import StatusReader, compose, stream_state

@@ -21,6 +21,7 @@ import { VehicleLayer } from "./vehicles";
 
 const PICK_PX = 14;
 const PICK_MOST = 12;
+const RETRY_MS = 5000;
 const GAP_MS = 120_000; // no line across a longer silence
 const HOME: [[number, number], [number, number]] = [
   [-2.15, 51.42],
@@ -42,6 +43,7 @@ export class CityMap {
   #places: Places["places"] | null = null;
   #card: VehicleCard | null = null;
   #ready = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     container: HTMLElement,
@@ -88,6 +90,11 @@ export class CityMap {
       const radius = PICK_PX / (512 * 2 ** this.map.getZoom());
       const rows = fleet.near(x, y, radius, PICK_MOST);
       this.events.picked(rows.map((row) => fleet.vehicle(row)?.id).filter((id) => id !== undefined));
+    });
+    // a server that is away for a moment leaves holes in the basemap: ask again for what is missing
+    this.map.on("error", () => {
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.map.getSource("gb") && this.map.refreshTiles("gb"), RETRY_MS);
     });
     this.map.on("dragstart", () => this.events.moved());
     this.map.on("mousemove", (event) => {
@@ -164,6 +171,7 @@ export class CityMap {
   }
 
   remove(): void {
+    clearTimeout(this.#retry);
     this.map.remove();
   }
 }

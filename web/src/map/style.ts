@@ -109,7 +109,7 @@ export function mapStyle(theme: Theme): StyleSpecification {
       type: "line",
       source: TRAIL,
       layout: { "line-cap": "round", "line-join": "round" },
-      paint: { "line-color": c.trail, "line-width": 2.5, "line-opacity": 0.55 },
+      paint: { "line-color": c.trail, "line-width": 3, "line-opacity": 0.75 },
     },
     {
       id: ABOVE_VEHICLES,

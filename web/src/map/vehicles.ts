@@ -170,6 +170,7 @@ export class VehicleLayer implements CustomLayerInterface {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.drawArrays(gl.POINTS, 0, this.fleet.length);
+    if (this.selected !== null) gl.drawArrays(gl.POINTS, this.selected, 1); // once more, above its neighbours
     gl.bindVertexArray(null);
     if (now < this.fleet.movingUntil) this.#map?.triggerRepaint();
   }
