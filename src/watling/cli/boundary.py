@@ -57,21 +57,14 @@ def _where(error: Exception) -> str:
     """Log the whole trace, and say where."""
     from watling.ops import logs
 
-    files = [h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)]
-    for handler in logging.getLogger().handlers:
-        if handler not in files:
-            handler.setLevel(logging.CRITICAL + 1)  # the message stands on the terminal already
+    logs.quiet_console()  # the message stands on the terminal already
+    files = logs.files()
     if not files:
         from pathlib import Path
 
-        home = Path(os.environ.get("WATLING_HOME", ".watling"))
-        files = [h for h in (_configured(logs, home),) if h is not None]
+        logs.configure(Path(os.environ.get("WATLING_HOME", ".watling")), "watling", console=logging.CRITICAL + 1)
+        files = logs.files()
     log.error("unexpected", exc_info=error)
     if not files:
         return "This is a fault of Watling"
     return f"This is a fault of Watling; the full trace is in {files[0].baseFilename}"
-
-
-def _configured(logs: Any, home: Any) -> logging.FileHandler | None:
-    logs.configure(home, "watling", console=logging.CRITICAL + 1)
-    return next((h for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)), None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from watling.cli import output
-from watling.ops import progress
+from watling.ops import logs, progress
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -62,7 +62,7 @@ class Screen:
     def __enter__(self) -> Self:
         for name in ("watling.up", "watling.ops.supervise"):
             logging.getLogger(name).addHandler(self._handler)
-        _quiet_terminal()
+        logs.quiet_console()  # what goes to the screen goes through it
         output.note("starting; Ctrl-C stops all of it")
         return self
 
@@ -117,13 +117,6 @@ class Screen:
             tables.append(_streams_table(streams))
         lines = [Text(message, style="dim", overflow="ellipsis", no_wrap=True) for message in self._messages.kept]
         return Group(*tables, *lines, Text("Ctrl-C stops all of it.", style="dim"))
-
-
-def _quiet_terminal() -> None:
-    """What goes to the screen goes through it: the console handler keeps to errors of others."""
-    for handler in logging.getLogger().handlers:
-        if not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.CRITICAL)
 
 
 def _streams(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -89,6 +89,18 @@ class _Stderr(logging.StreamHandler[Any]):
     def stream(self, _: IO[str]) -> None: ...
 
 
+def files() -> list[RotatingFileHandler]:
+    """The files that this process logs to."""
+    return [h for h in logging.getLogger().handlers if isinstance(h, _LazyFile)]
+
+
+def quiet_console() -> None:
+    """From here on nothing goes to stderr: the command shows what matters itself. The file gets everything."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Stderr):
+            handler.setLevel(logging.CRITICAL + 1)
+
+
 def log_path(home: Path, process: str) -> Path:
     """Where the lines of that process are."""
     return home.resolve() / "logs" / f"{process}.log"
