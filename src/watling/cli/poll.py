@@ -52,8 +52,11 @@ def register(app: typer.Typer) -> None:
         from watling.cli.sending import end, send_and_report
         from watling.cli.signals import stop_on_signals
         from watling.devices.poll import Key, Poll, parse_every
-        from watling.devices.request import USER_AGENT
-        from watling.devices.sources import Faults, Options
+        from watling.devices.request import USER_AGENT, check_url
+        from watling.devices.sources import Faults, Options, adapter
+
+        adapter(source)
+        check_url(url)
 
         if times is not None and times < 1:
             raise UsageError("--times must be 1 or more")

@@ -50,8 +50,9 @@ def register(app: typer.Typer) -> None:
         from watling.cli.signals import stop_on_signals
         from watling.devices.producer import parse_speed
         from watling.devices.replay import Replay
-        from watling.devices.sources import Faults, Options
+        from watling.devices.sources import Faults, Options, adapter
 
+        adapter(source)
         if missing := [str(p) for p in paths if not p.exists()]:
             raise UsageError(f"no such file or folder: {', '.join(missing)}")
         how_fast = parse_speed(speed)
