@@ -78,7 +78,14 @@ def load() -> dict[str, list[tuple[BaseGeometry, dict[str, Any], int]]]:
     with (GEO / "geonames_gb_cities500.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             people = int(row["population"] or 0)
-            zoom = next((z for z, least in ((4, 900_000), (6, 250_000), (7, 100_000), (8, 40_000), (9, 8_000)) if people >= least), None)
+            zoom = next(
+                (
+                    z
+                    for z, least in ((4, 900_000), (6, 250_000), (7, 100_000), (8, 40_000), (9, 8_000))
+                    if people >= least
+                ),
+                None,
+            )
             if zoom is not None:
                 point = Point(*_unit(float(row["longitude"]), float(row["latitude"])))
                 layers["place"].append((point, {"name": row["name"], "rank": zoom, "people": people}, zoom))
@@ -110,7 +117,9 @@ def tile(layers: dict[str, list[tuple[BaseGeometry, dict[str, Any], int]]], z: i
             clipped = make_valid(geometry).intersection(window)
             kind = {"place": "Point", "land": "Polygon", "urban": "Polygon", "lake": "Polygon"}.get(layer, "LineString")
             for part in parts(clipped, kind):
-                local = affinity.affine_transform(part, [EXTENT / size, 0, 0, EXTENT / size, -left * EXTENT / size, -top * EXTENT / size])
+                local = affinity.affine_transform(
+                    part, [EXTENT / size, 0, 0, EXTENT / size, -left * EXTENT / size, -top * EXTENT / size]
+                )
                 features.append({"geometry": mapping(local), "properties": properties})
         if features:
             out.append({"name": layer, "features": features})
