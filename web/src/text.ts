@@ -26,7 +26,7 @@ export const text = {
     empty: "No record has ever arrived.",
     failed: "This stream cannot be followed.",
     unknown: "No status has been read yet.",
-    disconnected: "The page has lost its server; these are the last known numbers.",
+    disconnected: "Last known numbers; the server is away.",
   } satisfies Record<ShownState, string>,
   announce: (stream: string, state: string) => `${stream}: ${state}`,
   link: {
