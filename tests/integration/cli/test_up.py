@@ -157,8 +157,9 @@ def test_a_running_broker_is_used_and_left_running(home: Home) -> None:
 
 def test_a_fenced_pipeline_is_not_started_again(home: Home) -> None:
     """Two supervisors must not fence each other for ever: the newest claim wins, the older one stays away."""
-    up = home.up()
+    up = home.up("--simulate", "--vehicles", "20")
     home.run("run", "--once", "--take-over")
+    home.run("simulate", "--vehicles", "5", "--duration", "2s", "--speed", "max")  # the fence shows at the next commit
     assert wait_until(lambda: home.part("pipeline").get("state") == "fenced", 60), home.log.read_text()
     assert "was fenced by another writer" in home.log.read_text()
     assert home.part("page")["state"] == "running"
