@@ -35,7 +35,11 @@ def watling(*arguments: str) -> int:
 def landed() -> int:
     """Rows of the vehicle stream that the lake holds."""
     done = subprocess.run(
-        [*WATLING, "sql", "select count(*) from vehicle", "--format", "csv"], capture_output=True, text=True, timeout=120, check=False
+        [*WATLING, "sql", "select count(*) from vehicle", "--format", "csv"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     last = done.stdout.split()[-1:] or ["0"]
     return int(last[0]) if last[0].isdigit() else 0
@@ -51,7 +55,9 @@ def main() -> int:
     try:
         if TRIP.is_file():
             deadline = time.monotonic() + READY_S
-            while subprocess.run([*WATLING, "broker", "status"], capture_output=True, timeout=60, check=False).returncode:
+            while subprocess.run(
+                [*WATLING, "broker", "status"], capture_output=True, timeout=60, check=False
+            ).returncode:
                 if up.poll() is not None or time.monotonic() > deadline:
                     return up.returncode or 3
                 time.sleep(1)

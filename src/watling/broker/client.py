@@ -46,7 +46,7 @@ def client_config(settings: Settings) -> ClientConfig:
     ):
         if value is not None:
             config[name] = value
-    config.update(kafka.properties)
+    config.update({name: value.get_secret_value() for name, value in kafka.properties.items()})
     return config
 
 

@@ -10,7 +10,7 @@ import typer
 
 from watling.cli import output
 from watling.cli.examples import examples
-from watling.cli.flags import settings
+from watling.cli.flags import contracts, settings
 from watling.errors import EXIT_UNREACHABLE
 
 JSON = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -29,11 +29,12 @@ def register(app: typer.Typer) -> None:
     )
     def start(context: typer.Context, json_: JSON = False) -> None:
         """Start Kafka in the background and wait until it answers. One that runs already is left as it is."""
-        from watling.broker import embedded
+        from watling.broker import admin, embedded
 
         found = settings(context)
         was = embedded.status(found).running
         done = embedded.start(found, download_progress())
+        admin.ensure_topics(found, contracts(found))  # so that a producer may write before the first run
         if json_:
             output.as_json(asdict(done))
             return

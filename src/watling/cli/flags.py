@@ -104,7 +104,8 @@ def secrets(found: Settings) -> set[str]:
 
 def all_properties(found: Settings) -> dict[str, str]:
     """Settings that are passed through to libraries under names of their own."""
-    return {**found.kafka.properties, **found.lake.catalog}
+    given = {name: value.get_secret_value() for name, value in found.kafka.properties.items()}
+    return {**given, **found.lake.catalog}
 
 
 def is_secret(name: str) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.small_lake import NOON, SmallLake
 
+from tests.integration.small_lake import NOON, SmallLake
 from watling.audit import AuditReport, accept_loss, ledger, run_audit
 from watling.errors import UsageError
 from watling.lake.compact import compact

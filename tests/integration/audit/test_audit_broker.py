@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from tests.integration.small_lake import SmallLake
 
+from tests.integration.small_lake import SmallLake
 from watling.audit import ledger, run_audit
 from watling.broker import admin
 from watling.config import Settings

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from tests.conftest import free_port, wait_until
 
+from tests.conftest import free_port, wait_until
 from watling.broker import admin, embedded, jars
 from watling.broker.errors import BrokerError, BrokerUnreachable, BrokerUsageError
 from watling.config import Settings, load_settings

@@ -19,8 +19,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from watling.broker import fetch as module
 from watling.broker.errors import BrokerUnreachable
 from watling.broker.fetch import Fetched, Fetcher, OffsetOutOfRange, TopicGone
-from watling.errors import ConfigError, WatlingError
 from watling.contracts.records import RECORDS
+from watling.errors import ConfigError, WatlingError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

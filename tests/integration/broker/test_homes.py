@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from tests.conftest import free_port, wait_until
 
+from tests.conftest import free_port, wait_until
 from watling.broker import admin, embedded, jars, preflight
 from watling.broker.client import client_config, producer_config
 from watling.broker.errors import BrokerError, BrokerUsageError

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.integration.small_lake import SmallLake
 
+from tests.integration.small_lake import SmallLake
 from watling.contracts.model import Field, Wire
 from watling.lake.tables import ensure_stream_table
 from watling.query.errors import QueryCancelled, QueryError, QueryTimeout

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import free_port
 from tests.unit.cli.conftest import Watling
-
 from watling.cli import output
 from watling.cli.values import duration, moment, pairs
 from watling.errors import UsageError

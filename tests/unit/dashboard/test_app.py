@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, served
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, served
 from watling.config import PageConfig, Settings
 from watling.dashboard import PortTaken, create_app
 from watling.dashboard.serve import listen

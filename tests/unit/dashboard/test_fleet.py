@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.e2e.made_up_city import shaped
 
+from tests.e2e.made_up_city import shaped
 from watling.dashboard.fleet import TRAIL_POINTS, Fleet
 
 NOW = 1_795_000_000_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from tests.e2e.made_up_city import CONTRACTS, shaped
-
 from watling.dashboard import HotState
 from watling.dashboard.counts import SAMPLES
 from watling.dashboard.places import MAX_PLACES

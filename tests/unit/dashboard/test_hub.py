@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tests.e2e.made_up_city import CONTRACTS, shaped
-
 from watling.dashboard import HotState
 from watling.dashboard.hub import UNCONFIRMED, Update, Viewer
 

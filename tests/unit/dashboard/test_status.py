@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.e2e.made_up_city import CONTRACTS
 
+from tests.e2e.made_up_city import CONTRACTS
 from watling.dashboard import HotState
 from watling.dashboard.status import StatusReader, compose, stream_state
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.conftest import wait_until
 
+from tests.conftest import wait_until
 from watling.ops.process import (
     Identity,
     LockHeld,

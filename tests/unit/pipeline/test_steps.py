@@ -16,6 +16,7 @@ from watling.contracts import Contract, Field, Wire
 from watling.contracts.targets import arrow
 from watling.pipeline.plan import shape
 from watling.pipeline.split import REJECTED, split
+from watling.pipeline.transforms import json_reader
 from watling.testing import hostile_records
 
 from .batches import CONTRACTS, records
@@ -286,3 +287,12 @@ def test_a_batch_that_is_a_slice_of_another() -> None:
     values = [v for v, _ in hostile_records(VEHICLE, 200, 5)]
     table = pa.concat_tables([records(values[:70]), records(values[70:], 70)])
     assert shape(table.slice(33, 90), VEHICLE).equals(shape(records(values[33:123], 33), VEHICLE))
+
+
+@pytest.mark.parametrize("size", [1, 300, 2_000])
+def test_records_read_in_small_pieces_stay_in_their_rows(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else large records, which are read in several pieces to save memory, move their neighbours."""
+    table = records([v for v, _ in hostile_records(VEHICLE, 150, 9)])
+    expected = shape(table, VEHICLE)
+    monkeypatch.setattr(json_reader, "PIECE_BYTES", size)
+    assert shape(table, VEHICLE).equals(expected)
