@@ -133,12 +133,13 @@ class _LastResort:
 
     def __init__(self) -> None:
         self.supervisor: Supervisor | None = None
+        self._begun = threading.Lock()  # by the thread of the signals or by the main one, whichever is first
         self._timer = threading.Timer(STOP_S + LAST_S, self._end)
         self._timer.daemon = True
 
     def begin(self) -> None:
         """Stopping has begun."""
-        with contextlib.suppress(RuntimeError):  # a signal may have begun it already
+        if self._begun.acquire(blocking=False):
             self._timer.start()
 
     def cancel(self) -> None:
