@@ -12,7 +12,7 @@ from watling.contracts.model import Contract, Field, Reason
 from watling.contracts.targets.arrow import TYPES
 from watling.pipeline.transforms.arrays import PART, TEXT, WIRE, end_bytes, flags, present, put, whole, without
 from watling.pipeline.transforms.faults import Faults, Sent
-from watling.pipeline.transforms.json_reader import compute
+from watling.pipeline.transforms.json_reader import kinds_of
 from watling.pipeline.transforms.numbers import Cast, to_boolean, to_double, to_integer
 from watling.pipeline.transforms.timestamps import to_timestamp
 
@@ -96,9 +96,7 @@ def _to_text(table: pa.Table, sent: Sent, field: Field, texts: pa.Array) -> Cast
     for name in dict.fromkeys(names.values()) if names else (field.wires[0].name,):
         rows = np.array([row for row in suspects.tolist() if not names or names[row] == name])
         asked = raw.take(pa.array(rows)).cast(pa.large_string())
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1").replace("'", "''")
-        query = f"select json_type(v, '{pointer}') as kind from input"  # noqa: S608  the name is quoted
-        kinds = whole(compute(query, v=asked)["kind"])
+        kinds = kinds_of(asked, name)
         wrong[rows[flags(pc.is_in(kinds, pa.array(["OBJECT", "ARRAY"])))]] = True
     return Cast(without(texts, wrong), wrong) if wrong.any() else Cast(texts)
 

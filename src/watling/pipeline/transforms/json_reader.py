@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from watling.pipeline.transforms.arrays import flags, whole, without
+from watling.pipeline.transforms.arrays import flags, spans, whole, without
 
+PIECE_BYTES = 8 * 1024 * 1024
 _local = threading.local()
 
 
@@ -51,23 +53,50 @@ def read_objects(texts: pa.Array, keys: tuple[str, ...], doubtful: np.ndarray) -
     A key's text is that of its value: a string unescaped, a number in its shortest form (integers digit for digit), an
     object or array as JSON; null where the key is missing or null; the first of equal keys counts. Trailing commas
     and the words NaN and Infinity are tolerated. `doubtful` (boolean) marks texts that do not look like objects: they
-    are checked first. Where another one is malformed, all are checked and read again.
+    are checked first. Where another one is malformed, all of its piece are checked and read again.
     """
     groups = _apart(keys)
+    query = _query(groups)
+    answer = pa.concat_tables([_read(query, piece, doubtful[at : at + len(piece)]) for at, piece in pieces(texts)])
+    answer = answer.combine_chunks()
+    columns: dict[str, pa.Array] = {}
+    for number, group in enumerate(groups):
+        columns |= dict(zip(group, whole(answer[f"g{number}"]).flatten(), strict=True))
+    return columns, whole(answer["g0"]).is_valid()
+
+
+def kinds_of(texts: pa.Array, key: str) -> pa.Array:
+    """DuckDB's name of the type (`OBJECT`, `ARRAY`, `VARCHAR`, …) of top-level `key` in each valid JSON text."""
+    pointer = "/" + key.replace("~", "~0").replace("/", "~1").replace("'", "''")
+    query = f"select json_type(v, '{pointer}') as kind from input"  # noqa: S608  the key is quoted
+    return whole(pa.concat_tables([compute(query, v=piece) for _, piece in pieces(texts)])["kind"])
+
+
+def pieces(texts: pa.Array) -> Iterator[tuple[int, pa.Array]]:
+    """(first row, slice) of at most PIECE_BYTES, or one text: the trees of up to 2,048 texts are in memory at once.
+
+    A tree takes up to 16 bytes for each of its text.
+    """
+    _, start, end = spans(texts)
+    at = 0
+    while True:
+        to = max(int(np.searchsorted(end, start[at] + PIECE_BYTES, "right")), at + 1) if at < len(texts) else at
+        yield at, texts.slice(at, to - at)
+        at = to
+        if at >= len(texts):
+            return
+
+
+def _read(query: str, texts: pa.Array, doubtful: np.ndarray) -> pa.Table:
     if doubtful.any():
         rows = np.flatnonzero(doubtful)
         malformed = doubtful.copy()
         malformed[rows] = ~flags(_valid(texts.take(pa.array(rows))))
         texts = without(texts, malformed)
     try:
-        answer = compute(_query(groups), v=texts)
+        return compute(query, v=texts)
     except (duckdb.InvalidInputException, UnicodeDecodeError):  # the latter: a message cut within a character
-        texts = without(texts, ~flags(_valid(texts)))
-        answer = compute(_query(groups), v=texts)
-    columns: dict[str, pa.Array] = {}
-    for number, group in enumerate(groups):
-        columns |= dict(zip(group, whole(answer[f"g{number}"]).flatten(), strict=True))
-    return columns, whole(answer["g0"]).is_valid()
+        return compute(query, v=without(texts, ~flags(_valid(texts))))
 
 
 def _valid(texts: pa.Array) -> pa.Array:
