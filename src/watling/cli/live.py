@@ -70,6 +70,7 @@ class Screen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown is not None:
+            self._note = "stopped"
             self._shown.update(self._table(), refresh=True)
             self._shown.stop()
         for name in ("watling.up", "watling.ops.supervise"):
@@ -116,7 +117,9 @@ class Screen:
         if streams := _streams(self._settings):
             tables.append(_streams_table(streams))
         lines = [Text(message, style="dim", overflow="ellipsis", no_wrap=True) for message in self._messages.kept]
-        return Group(*tables, *lines, Text("Ctrl-C stops all of it.", style="dim"))
+        if not self._note.startswith("stop"):
+            lines.append(Text("Ctrl-C stops all of it.", style="dim"))
+        return Group(*tables, *lines)
 
 
 def _streams(settings: Settings) -> dict[str, dict[str, Any]]:
