@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import BooleanExpression, LessThan
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.table import Table
 
 from watling.audit.report import Fault, Kind, Partition, Range
 from watling.contracts.model import Reason
-from watling.lake.read import at_least, equal, every, read
+from watling.lake.read import at_least, below, equal, every, read
 from watling.lake.state import PartitionState, StreamState
 
 WINDOW_OFFSETS = 16_000_000  # of each partition at a time: a byte each
@@ -134,7 +134,7 @@ def _within(window: Window) -> BooleanExpression:
     if window[0] is not None:
         parts.append(at_least("_kafka_offset", window[0]))
     if window[1] is not None:
-        parts.append(LessThan("_kafka_offset", window[1]))  # type: ignore[call-arg, misc]
+        parts.append(below("_kafka_offset", window[1]))
     return every(*parts)
 
 
