@@ -177,11 +177,11 @@ def _parts(found: Settings, flags: list[str], senders: dict[str, list[str]], ask
         return Part(name, lambda: Child.start(line, path, environment), rank, path, stop_s, **how)
 
     # page and pipeline begin while Kafka starts: both wait for it
-    parts = [child("page", ["page"], rank=3, stop_s=1.0), child("pipeline", ["run"], rank=2, stop_s=4.0)]
+    parts = [child("page", ["page"], rank=3, stop_s=1.0), child("pipeline", ["run"], rank=2, stop_s=3.0)]
     if found.embedded_broker:
         parts.append(_broker(found, asked))
     for name, command in senders.items():
-        parts.append(child(name, command, rank=1, stop_s=1.5, ends_alone=True, essential=False))
+        parts.append(child(name, command, rank=1, stop_s=2.5, ends_alone=True, essential=False))
     return parts
 
 
