@@ -5,6 +5,7 @@ Nothing is dropped: a full queue or a broker that is away holds the source back 
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -21,6 +22,8 @@ from watling.config import Settings
 from watling.contracts import load_contracts
 from watling.devices.port import Source, WireBatch
 from watling.errors import UnreachableError, UsageError, WatlingError
+
+log = logging.getLogger("watling.kafka")
 
 MAX = math.inf
 """Speed without pacing: as fast as the broker takes it."""
@@ -109,10 +112,13 @@ def send(
     topics = {name: contract.topic for name, contract in contracts.items()}
     run = _Run(producer_config(settings), topics, progress, stop or threading.Event(), every_s, patience_s)
     try:
-        run.pump(source.batches(), speed)
-    except KeyboardInterrupt:
-        run.stop.set()
-    return run.finish()
+        try:
+            run.pump(source.batches(), speed)
+        except KeyboardInterrupt:
+            run.stop.set()
+        return run.finish()
+    finally:
+        run.close()
 
 
 class _Run:
@@ -138,7 +144,8 @@ class _Run:
                 "delivery.report.only.error": True,
                 "on_delivery": self._delivered,
                 "error_cb": self._error,
-            }
+            },
+            logger=log,
         )
         self.topics, self.progress, self.stop, self.every_s = topics, progress, stop, every_s
         self.patience_s = patience_s
@@ -219,9 +226,13 @@ class _Run:
             reasons=dict(self.reasons),
         )
         self._tell(whole=True)
-        if report.unsent:
-            self.producer.purge()
         return report
+
+    def close(self) -> None:
+        """Let go of the broker; what is still unsent (and reported so) is given up."""
+        self.producer.purge()
+        self.producer.flush(1.0)
+        self.producer.close()
 
     def _produce(self, batch: WireBatch, at: int, end: int) -> None:
         rows = batch.records.slice(at, end - at)
