@@ -167,7 +167,7 @@ def speed_map() -> None:
     for _ in run.batches():
         pass
     speed = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    figure, axis = plt.subplots(figsize=(11, 5.2))
+    figure, axis = plt.subplots(figsize=(11, 5.2), layout="constrained")
     shown = axis.imshow(
         speed,
         origin="lower",
@@ -187,7 +187,7 @@ def speed_map() -> None:
     )
     plain = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
     axis.plot((6.95, 6.95 + 6 / 95), (57.2, 63.2), color=INK, lw=2)
-    axis.annotate("slope of a vehicle at 95 km/h", (6.93, 57.2), ha="right", fontsize=9, bbox=plain)
+    axis.annotate("slope of a vehicle at 95 km/h", (7.0, 57.2), fontsize=9, bbox=plain)
     axis.plot((7.53, 7.53 + 2.9 / 17), (68.2, 65.3), color=INK, lw=2)
     axis.annotate(
         "waves run back at 17 km/h",
@@ -200,7 +200,6 @@ def speed_map() -> None:
     ticks = np.arange(6.5, 6.5 + hours, 0.5)
     axis.set_xticks(ticks, [f"{int(t):02d}:{int(t % 1 * 60):02d}" for t in ticks])
     figure.colorbar(shown, label="km/h", pad=0.015)
-    figure.tight_layout()
     figure.savefig(OUT / "simulated-jam.png", dpi=110)
 
 

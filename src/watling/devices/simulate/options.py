@@ -68,9 +68,9 @@ class FleetOptions:
 
     @property
     def start_utc(self) -> datetime:
-        """The first moment of the simulation; a start without an offset is UTC, none at all is the present second."""
+        """The first moment of the simulation; a start without an offset is UTC, none at all is a second ago."""
         if self.start is None:
-            return datetime.now(UTC).replace(microsecond=0)
+            return (datetime.now(UTC) - timedelta(seconds=1)).replace(microsecond=0)
         return self.start.replace(tzinfo=UTC) if self.start.tzinfo is None else self.start.astimezone(UTC)
 
 

@@ -26,7 +26,7 @@ from watling.devices.simulate.weather import Station
 
 STREAMS = ("vehicle", "gps", "traffic", "weather", "emergency")
 WINDS = ("North", "North-East", "East", "South-East", "South", "South-West", "West", "North-West")
-ID_BYTES = 17  # veh-xxxx-ddddddd
+ID_BYTES = 18  # veh-xxxx-ddddddddd
 
 Floats = NDArray[np.float64]
 
@@ -91,10 +91,10 @@ class Writer:
 
     def __init__(self, network: Network, ids: int, seed: int, size: int) -> None:
         self.ids, self.seed = ids, seed
-        self._names = np.zeros((size, ID_BYTES - 1), dtype=np.uint8)
+        self._names = np.zeros((size, ID_BYTES), dtype=np.uint8)
         self._vehicle_ids = Texts([])
-        self._vehicle_ids.ends = np.arange(size + 1, dtype=np.int64) * (ID_BYTES - 1)
-        self._vehicle_ids.widest = ID_BYTES - 1
+        self._vehicle_ids.ends = np.arange(size + 1, dtype=np.int64) * ID_BYTES
+        self._vehicle_ids.widest = ID_BYTES
         self._keys = pa.array([b""] * size, pa.binary())
         self._winds = _quoted(WINDS)
         self._kinds = _quoted(KIND_NAMES)
@@ -111,10 +111,10 @@ class Writer:
         if not len(slots):
             return
         prefix = f"veh-{self.seed * 0x9E37 & 0xFFFF:04x}-"
-        text = b"".join(f"{prefix}{s:07d}".encode() for s in serial.tolist())
+        text = b"".join(f"{prefix}{s:09d}".encode() for s in serial.tolist())
         self._names[slots] = np.frombuffer(text, dtype=np.uint8).reshape(len(slots), -1)
         self._vehicle_ids.bytes = self._names.ravel()
-        ends = (np.arange(len(self._names) + 1) * (ID_BYTES - 1)).astype(np.int32)
+        ends = (np.arange(len(self._names) + 1) * ID_BYTES).astype(np.int32)
         self._keys = pa.BinaryArray.from_buffers(
             pa.binary(), len(self._names), [None, pa.py_buffer(ends), pa.py_buffer(self._names.tobytes())]
         )

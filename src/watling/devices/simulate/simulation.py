@@ -50,15 +50,15 @@ WEEKEND = (0.25, 0.12, 0.25, 0.45, 0.75, 1.05, 1.05, 1.05, 0.95, 0.75, 0.5, 0.25
 
 
 class Simulation:
-    """A fleet on the roads between London and Birmingham. `batches()` may be called again and gives the same."""
+    """A fleet on the roads between London and Birmingham. With a start given, `batches()` may be
+    called again and gives the same."""
 
     def __init__(self, options: FleetOptions) -> None:
         self.options = options
-        self.start = options.start_utc
 
     def batches(self) -> Iterator[WireBatch]:
         """Batches of all five streams, two ticks a second, in order of `due`. Endless without a duration."""
-        return _Run(self.options, self.start).batches()
+        return _Run(self.options, self.options.start_utc).batches()
 
 
 def busy(when: datetime) -> float:
@@ -122,6 +122,8 @@ class _Run:
         while last is None or step < last:
             if step % CONDITION_STEPS == 0:
                 self._conditions(step * DT)
+            if step == 0:  # without a start given the warm-up took its time: begin at the present
+                self.start_us = int(self.options.start_utc.timestamp() * 1e6)
             moved = self.fleet.step(step * DT)
             for slots in self.fleet.changed_identity:
                 self.writer.name(slots, self.fleet.serial[slots])
