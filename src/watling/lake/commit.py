@@ -22,18 +22,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
+    AuthorizationExpiredError,
     CommitFailedException,
     CommitStateUnknownException,
+    NoSuchTableError,
     ServerError,
     ServiceUnavailableError,
+    TooManyRequestsError,
+    UnauthorizedError,
 )
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from watling.config import Settings
 from watling.contracts.model import Contract, Reason
-from watling.lake.errors import FencedError, LakeUnreachable, Overtaken, StaleBatch, StateConflict
+from watling.errors import WatlingError
+from watling.lake.errors import FencedError, LakeError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
 from watling.lake.read import at_least, equal, every, read
 from watling.lake.state import (
     COMMIT_ID,
@@ -55,14 +61,20 @@ log = logging.getLogger(__name__)
 CLAIMS = "watling.claims"
 REPLAY = "watling.replay"  # marks a snapshot by which quarantine replay landed rows
 BACKOFF_FIRST_S, BACKOFF_LAST_S = 0.05, 5.0
+GONE = (FileNotFoundError, PermissionError)  # not transient, whatever they derive from
 TRANSIENT = (
     CommitFailedException,
     CommitStateUnknownException,
     ServiceUnavailableError,
     ServerError,
-    OperationalError,
+    TooManyRequestsError,
+    UnauthorizedError,  # a token that is being renewed
+    AuthorizationExpiredError,
+    DBAPIError,
+    PoolTimeout,
     OSError,
 )
+GONE_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -70,7 +82,7 @@ class Batch:
     """What one stream wants committed: `deltas` settle offsets, `files` hold the landed rows, `rejected` the others.
 
     `rejected` has quarantine's columns without `quarantined_at` and `released_at`. `judged_on` is the snapshot of the
-    stream's table against which duplicates were looked for. `created` is `time.monotonic()`.
+    stream's table against which duplicates were looked for. `created` is `time.time()`, as the files' own times are.
     """
 
     stream: str
@@ -79,7 +91,7 @@ class Batch:
     files: list[DataFile] = field(default_factory=list)
     rejected: pa.Table | None = None
     judged_on: int | None = None
-    created: float = field(default_factory=time.monotonic)
+    created: float = field(default_factory=time.time)
     commit_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -190,18 +202,17 @@ class Committer:
             results: dict[str, StreamState | Exception] = {}
             live = []
             for batch in batches:
-                if time.monotonic() - batch.created > self.settings.lake.orphan_age_hours * 1800:
-                    results[batch.stream] = StaleBatch(
-                        f"stream {batch.stream}: a batch waited too long and is fetched again"
-                    )
-                else:
+                try:
+                    self._refuse_stale(batch)
                     live.append(batch)
+                except StaleBatch as error:
+                    results[batch.stream] = error
             live = self._commit_rejected(live, results)
             failpoint("quarantine_committed")
             for batch in live:
                 try:
                     results[batch.stream] = self._commit_stream(batch)
-                except (FencedError, StateConflict, Overtaken, LakeUnreachable) as error:
+                except WatlingError as error:
                     results[batch.stream] = error
             failpoint("stream_committed")
             return results
@@ -219,14 +230,21 @@ class Committer:
             stamped = batch.rejected.append_column(
                 "quarantined_at", pa.array([now] * batch.rejected.num_rows, pa.timestamp("us", "UTC"))
             )
-            files[stream] = write_rows(self._quarantine, stamped)
+            try:
+                files[stream] = write_rows(self._quarantine, stamped)
+            except OSError as error:
+                results[stream] = NotWritten(f"stream {stream}: quarantine cannot be written, the batch waits: {error}")
+        waiting = {stream: batch for stream, batch in waiting.items() if stream in files}
+        if not waiting:
+            return [b for b in batches if b.stream not in results]
 
         def build(quarantine: Table) -> tuple[list[DataFile], dict[str, str]] | None:
             claims = read_claims(quarantine)
             for stream in list(waiting):
                 try:
                     self._refuse_newer(stream, claims, self._owned[stream].epoch)
-                except FencedError as error:
+                    self._refuse_stale(waiting[stream])
+                except (FencedError, StaleBatch) as error:
                     results[stream] = error
                     del waiting[stream]
             if not waiting:
@@ -245,6 +263,7 @@ class Committer:
         owned = self._owned[batch.stream]
 
         def build(table: Table) -> tuple[list[DataFile], dict[str, str]]:
+            self._refuse_stale(batch)
             state = read_state(table)
             self._check_owner(batch.stream, state, owned.epoch)
             if replayed_since(table, batch.judged_on):
@@ -272,6 +291,11 @@ class Committer:
 
     def _attempt(self, table: Table, build: Build, commit_id: str) -> None:
         attempt(table, build, commit_id, self._stop)
+
+    def _refuse_stale(self, batch: Batch) -> None:
+        """Data files that may be taken for orphans before the commit is in must not be committed."""
+        if time.time() - batch.created > self.settings.lake.orphan_age_hours * 1800:
+            raise StaleBatch(f"stream {batch.stream}: a batch waited too long and is fetched again")
 
     @staticmethod
     def _check_owner(stream: str, state: StreamState, epoch: int) -> None:
@@ -315,10 +339,10 @@ def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -
         LakeUnreachable: `stop` was set while the catalog was away.
     """
     wait = BACKOFF_FIRST_S
-    stale = False
+    tries = 0
     while True:
         try:
-            if stale:
+            if tries:
                 table.refresh()
                 if committed(table, commit_id):
                     return
@@ -327,12 +351,21 @@ def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -
                 files, properties = built
                 append(table, files, {COMMIT_ID: commit_id, **properties})
             return
+        except NoSuchTableError as error:
+            raise LakeError(f"table {'.'.join(table.name())} is gone from the catalog") from error
         except TRANSIENT as error:
-            stale = True
-            if not isinstance(error, CommitFailedException):
+            tries += 1
+            conflict = isinstance(error, CommitFailedException)
+            if isinstance(error, GONE) and tries >= GONE_TRIES:
+                raise LakeError(f"table {'.'.join(table.name())}: a file it needs cannot be read: {error}") from error
+            if not conflict:
                 log.warning("commit to %s did not answer, trying again: %s", ".".join(table.name()), error)
-            if stop.wait(wait * random.uniform(0.5, 1.5)) and not isinstance(error, CommitFailedException):  # noqa: S311
-                raise LakeUnreachable(f"table {'.'.join(table.name())}: the catalog did not answer: {error}") from error
+            if stop.wait(wait * random.uniform(0.5, 1.5)):  # noqa: S311
+                if not conflict:
+                    raise LakeUnreachable(
+                        f"table {'.'.join(table.name())}: the catalog did not answer: {error}"
+                    ) from error
+                time.sleep(BACKOFF_FIRST_S)
             wait = min(wait * 2, BACKOFF_LAST_S)
 
 

@@ -55,5 +55,9 @@ class StaleBatch(LakeError):
     """A batch waited longer than half the orphan age: its data files may be removed by maintenance before it commits."""
 
 
+class NotWritten(LakeError):
+    """Rejected rows could not be written (a full disk, a store that is away): nothing of the batch is committed yet."""
+
+
 class Overtaken(LakeError):
     """Quarantine replay landed rows while this batch was judged: it must be judged again, against them too."""

@@ -17,7 +17,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from watling.config import LakeConfig
 from watling.lake.commit import CLAIMS
-from watling.lake.state import STATE, ancestors, summary_value
+from watling.lake.state import STATE, ancestors, newest_value, summary_value
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def expire(table: Table, config: LakeConfig) -> Expired:
         table.maintenance.expire_snapshots().by_ids([s.snapshot_id for s in expired]).commit()
     except CommitFailedException:
         return Expired()  # somebody committed at the same moment: the next pass does it
-    files = _reached(table, expired) - _reached(table, table.metadata.snapshots)
+    files = _reached(table, expired, all_there=False) - _reached(table, table.metadata.snapshots)
     for path in files:
         try:
             table.io.delete(path)
@@ -67,8 +67,13 @@ def _kept(table: Table, config: LakeConfig) -> set[int]:
         if now - s.timestamp_ms < config.snapshot_age_hours * HOUR_MS
     }
     kept |= set(hours.values())
-    for key in (STATE, CLAIMS):
-        kept |= {next((s.snapshot_id for s in ancestors(table) if summary_value(s, key) is not None), -1)}
+    for key in (STATE, CLAIMS):  # with the way down to it: a hole in the ancestry would hide it
+        if newest_value(table, key) is None:
+            continue
+        for snapshot in ancestors(table):
+            kept.add(snapshot.snapshot_id)
+            if summary_value(snapshot, key) is not None:
+                break
     for snapshot in snapshots:
         replaced = snapshot.summary is not None and snapshot.summary.operation is not Operation.APPEND
         if replaced and snapshot.parent_snapshot_id and now - snapshot.timestamp_ms < REPLACED_KEPT_S * 1000:
@@ -76,14 +81,20 @@ def _kept(table: Table, config: LakeConfig) -> set[int]:
     return kept
 
 
-def _reached(table: Table, snapshots: Iterable[Snapshot]) -> set[str]:
-    """Paths of manifest lists, manifests and live data files that the snapshots name."""
+def _reached(table: Table, snapshots: Iterable[Snapshot], all_there: bool = True) -> set[str]:
+    """Paths of manifest lists, manifests and live data files that the snapshots name.
+
+    A manifest that is missing raises FileNotFoundError: what it names must not be taken for unnamed. Only for expired
+    snapshots (`all_there` false) it is what an earlier pass left.
+    """
     paths: set[str] = set()
     manifests = {}
     for snapshot in snapshots:
         try:
             listed = snapshot.manifests(table.io)
-        except FileNotFoundError:  # an earlier pass died half way through
+        except FileNotFoundError:
+            if all_there:
+                raise
             continue
         paths.add(snapshot.manifest_list)
         manifests.update({m.manifest_path: m for m in listed})
@@ -93,6 +104,8 @@ def _reached(table: Table, snapshots: Iterable[Snapshot]) -> set[str]:
         try:
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         except FileNotFoundError:
+            if all_there:
+                raise
             continue
         paths.add(path)
         paths |= {entry.data_file.file_path for entry in entries}

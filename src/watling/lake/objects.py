@@ -61,9 +61,12 @@ class ObjectStore:
             info = filesystem.get_file_info(path)
             if info.type != pafs.FileType.File or time.time() - info.mtime.timestamp() > self._fresh_s:
                 self._write(filesystem, path, value)
+                written = time.time()
+            else:
+                written = info.mtime.timestamp()
             if len(self._known) > 100_000:
                 self._known.clear()
-            self._known[digest] = time.time()
+            self._known[digest] = written
 
     def get(self, reference: str) -> bytes | None:
         """The bytes behind `sha256:<hex>`, or None for a text that is no reference or an object that is gone."""
@@ -83,6 +86,12 @@ class ObjectStore:
         for info in filesystem.get_file_info(selector):
             if info.type == pafs.FileType.File and len(info.base_name) == 64:
                 yield StoredObject(info.base_name, info.size, info.mtime.timestamp())
+
+    def written_at(self, digest: str) -> float:
+        """When the object was last written, seconds since 1970; 0 when it is gone."""
+        filesystem, path = self._at(digest)
+        info = filesystem.get_file_info(path)
+        return info.mtime.timestamp() if info.type == pafs.FileType.File else 0.0
 
     def remove(self, digest: str) -> None:
         """Remove one object."""

@@ -65,7 +65,7 @@ def remove_orphan_objects(
     removed = 0
     for digest, stored in candidates.items():
         too_old = keep_days is not None and now - stored.written_at > keep_days * 86400
-        if too_old or digest not in named:
+        if (too_old or digest not in named) and now - store.written_at(digest) > age_s:  # not used again meanwhile
             store.remove(digest)
             removed += 1
     return removed

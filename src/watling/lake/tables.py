@@ -41,6 +41,7 @@ from watling.lake.errors import LakeError
 
 QUARANTINE = "quarantine"
 PARTITION_FIELD_ID = 1000
+EVOLVE_TRIES = 20
 
 # Nothing may retry an append by itself: a rebased append of a fenced writer would double its rows.
 PROPERTIES = {
@@ -108,10 +109,12 @@ def ensure_stream_table(catalog: Catalog, settings: Settings, contract: Contract
         PartitionField(day, PARTITION_FIELD_ID, DayTransform(), f"{contract.time_column}_day"), spec_id=1
     )
     table = _ensure(catalog, settings, contract.name, schema, spec, sort)
-    evolved = plan_evolution(table.schema(), contract, table.schemas().values())
-    if evolved is not None:
-        _set_schema(table, evolved)
-    return table
+    for _ in range(EVOLVE_TRIES):
+        evolved = plan_evolution(table.schema(), contract, table.schemas().values())
+        if evolved is None:
+            return table
+        _set_schema(table, evolved)  # after a conflict the table is as somebody else left it: look again
+    raise LakeError(f"table {contract.name} could not be evolved: others kept committing to it. Start again.")
 
 
 def ensure_quarantine_table(catalog: Catalog, settings: Settings) -> Table:

@@ -39,7 +39,7 @@ def write_rows(
         return []
     rows = _conform(table, rows)
     if sort and (keys := _sort_keys(table)):
-        rows = rows.take(pc.sort_indices(rows, sort_keys=keys))
+        rows = _in_order(rows, pc.sort_indices(rows, sort_keys=keys))
     return [_write_file(table, part, partition, compression_level) for partition, part in _partitions(table, rows)]
 
 
@@ -55,6 +55,15 @@ def _conform(table: Table, rows: pa.Table) -> pa.Table:
         column = rows.column(index)
         columns.append(column if column.type == field.type else column.cast(field.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _in_order(rows: pa.Table, order: pa.Array) -> pa.Table:
+    """`rows.take(order)`, a column in one piece at a time; those that are null throughout stay as they are."""
+    columns = [
+        column if column.null_count == len(column) else pa.chunked_array([column.combine_chunks().take(order)])
+        for column in rows.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
 
 
 def _sort_keys(table: Table) -> list[tuple[str, str]]:

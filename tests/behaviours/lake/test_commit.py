@@ -243,7 +243,7 @@ def test_orphans_go_and_young_files_stay(catalog: Catalog, settings: Settings, c
 def test_a_batch_that_waited_too_long_may_not_commit(settings: Settings, committer: Open) -> None:
     """Its data files may have been removed as orphans: the snapshot would name files that are not there."""
     owner = committer("a")
-    old = batch(owner, 0, 10, created=-1e9)
+    old = batch(owner, 0, 10, created=0.0)
     assert isinstance(owner.commit([old])["vehicle"], StaleBatch)
 
 

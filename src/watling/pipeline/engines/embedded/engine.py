@@ -6,6 +6,7 @@ and commits: quarantine first, then each stream's table.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
 
 from watling.broker import admin
 from watling.broker.client import client_config
@@ -27,13 +29,13 @@ from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.errors import UnreachableError, UsageError, WatlingError
 from watling.lake.catalog import open_catalog
-from watling.lake.commit import Committer
-from watling.lake.errors import FencedError, LakeUnreachable, Overtaken, StaleBatch
+from watling.lake.commit import TRANSIENT, Committer
+from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
 from watling.lake.maintain import maintain
 from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
-from watling.ops.memory import release_early
+from watling.ops.memory import let_code_go, release_early
 from watling.pipeline.engines.embedded.locks import hold_stream
 from watling.pipeline.engines.embedded.meter import Meter
 from watling.pipeline.engines.embedded.pipe import Budget, Pipe, Prepared
@@ -47,6 +49,7 @@ TICK_S = 0.05
 GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 TOPICS_EVERY_S = 10.0
 ORPHANS_EVERY_S = 3600.0
+MISSING_ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class _Stream:
     error: WatlingError | None = None
     committed_at: float = field(default_factory=time.monotonic)
     interval_s: float = 1.0
+    rewind: bool = False  # its batch must be read again
+    missing: int = 0  # rounds in a row in which the broker did not know its topic
 
     @property
     def drained(self) -> bool:
@@ -92,7 +97,7 @@ class _Stream:
             return True
         reader = self.reader
         read = all(p in reader.at_end or reader.positions.get(p, 0) >= end for p, end in self.ends.items())
-        return read and not self.pipe.busy
+        return read and not self.rewind and not self.pipe.busy
 
 
 def run(
@@ -132,6 +137,7 @@ class _Engine:
         if unknown := sorted(set(names or ()) - contracts.keys()):
             raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
         self.settings = settings
+        self.all_contracts = contracts
         self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
         self.stop = stop
         self.abandon = threading.Event()
@@ -148,27 +154,27 @@ class _Engine:
                 stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
             if self.settings.embedded_broker:
                 admin.ensure_topics(self.settings, self.contracts)
+            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
             catalog = open_catalog(self.settings)
             self.objects = ObjectStore(self.settings, catalog)
             self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
             self.pool = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "shape"))
             self.judges = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "judge"))
             ids = admin.topic_ids(self.settings, [c.topic for c in self.contracts.values()])
-            for contract in self.contracts.values():
-                self._open(contract, ids.get(contract.topic), accept_new_topic)
-            if all(s.error for s in self.streams.values()) and self.streams:
-                raise next(s.error for s in self.streams.values() if s.error)
-            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
-            for work in (self._watch, self._maintain):
-                threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
             try:
+                for contract in self.contracts.values():
+                    self._open(contract, ids.get(contract.topic), accept_new_topic)
+                errors = [s.error for s in self.streams.values() if s.error]
+                if errors and len(errors) == len(self.streams):
+                    raise errors[0]
+                for work in (self._watch, self._maintain):
+                    threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
                 self._loop(once)
             finally:
                 self.stop.set()
                 for stream in self.streams.values():
                     stream.reader.end()
-                for stream in self.streams.values():
-                    stream.reader.join(10)
+                self._join_readers()
         if self._fenced is not None:
             raise self._fenced
         return RunReport({n: self._report(s) for n, s in self.streams.items()}, time.monotonic() - began)
@@ -242,10 +248,12 @@ class _Engine:
             if stopping:
                 for stream in alive:
                     stream.reader.end()
-                for stream in alive:
-                    stream.reader.join(10)
+                self._join_readers()
             drained = once and all(s.drained for s in self.streams.values())
-            due = [s for s in alive if s.error is None and self._due(s, everything=stopping or once)]
+            for stream in alive:
+                if stream.rewind and stream.error is None:
+                    self._rewind(stream)
+            due = [s for s in alive if not s.rewind and s.error is None and self._due(s, everything=stopping or once)]
             if due:
                 self._commit(due)
             if self._fenced is not None or drained or (stopping and not due) or not alive:
@@ -269,37 +277,51 @@ class _Engine:
 
     def _commit(self, due: list[_Stream]) -> None:
         try:
+            admin.topic_ids(self.settings, [s.contract.topic for s in due])
+            prepared: dict[str, Prepared] = {}
+            for stream, result in zip(due, self.judges.map(self._prepare, due), strict=True):
+                if isinstance(result, WatlingError):
+                    self._end_stream(stream, result)
+                elif result is not None:
+                    prepared[stream.contract.name] = result
+            # once more: what was taken above may have been fetched after the first answer
             ids = admin.topic_ids(self.settings, [s.contract.topic for s in due])
-        except UnreachableError as error:  # whether the offsets still mean this topic cannot be known: hold the batches
+        except WatlingError as error:  # whether the offsets still mean this topic cannot be known: hold the batches
             log.warning("broker away, commits wait: %s", error.message)
             self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
             return
-        prepared: dict[str, Prepared] = {}
-        for stream, result in zip(due, self.judges.map(self._prepare, due), strict=True):
-            if result is not None:
-                prepared[stream.contract.name] = result
         for stream in due:
-            name = stream.contract.name
+            name, topic = stream.contract.name, stream.contract.topic
             known = self.committer.state(name).generations[stream.pipe.generation].topic_id
-            if ids.get(stream.contract.topic) != known:
-                prepared.pop(name, None)
-                why = f"topic {stream.contract.topic} was deleted" + (
-                    " and made again" if ids.get(stream.contract.topic) else ""
-                )
-                self._end_stream(stream, TopicChanged(name, stream.contract.topic, why + " while it was read."))
+            stream.missing = 0 if topic in ids else stream.missing + 1
+            if ids.get(topic) == known:
+                continue
+            prepared.pop(name, None)
+            if 0 < stream.missing < MISSING_ROUNDS:  # a broker that has just started may not know its topics yet
+                self.stop.wait(random.uniform(0.5, 1.0))  # noqa: S311
+                continue
+            why = f"topic {topic} was deleted" + (" and made again" if topic in ids else "")
+            self._end_stream(stream, TopicChanged(name, topic, why + " while it was read."))
         began = time.monotonic()
         results = self.committer.commit([p.batch for p in prepared.values()])
         for name, answer in results.items():
             self._settle(self.streams[name], prepared[name], answer, time.monotonic() - began)
 
-    def _prepare(self, stream: _Stream) -> Prepared | None:
+    def _prepare(self, stream: _Stream) -> Prepared | WatlingError | None:
         """Judge and write a batch; a full disk or a store that is away keeps it for the next round."""
+        name = stream.contract.name
+        table = self.committer.table(name)
         try:
-            return stream.pipe.prepare(self.committer.table(stream.contract.name))
+            return stream.pipe.prepare(table)
         except OSError as error:
-            log.error("stream %s: data files cannot be written, the batch waits: %s", stream.contract.name, error)
+            log.error("stream %s: the lake cannot be read or written, the batch waits: %s", name, error)
+            with contextlib.suppress(*TRANSIENT):  # maintenance may have removed files of the snapshot that we hold
+                table.refresh()
             self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
             return None
+        except Exception as error:  # a fault of ours: this stream ends, the others go on
+            log.exception("stream %s", name)
+            return WatlingError(f"stream {name}: a batch could not be judged ({type(error).__name__}: {error})")
 
     def _settle(self, stream: _Stream, prepared: Prepared, result: StreamState | Exception, seconds: float) -> None:
         """What follows from the committer's answer for one stream."""
@@ -308,7 +330,8 @@ class _Engine:
             stream.committed_at = time.monotonic()
             pipeline = self.settings.pipeline
             many = prepared.days > pipeline.many_days
-            stream.interval_s = pipeline.many_days_interval_s if many else max(pipeline.commit_interval_s, 3 * seconds)
+            longest = pipeline.many_days_interval_s
+            stream.interval_s = longest if many else max(pipeline.commit_interval_s, min(3 * seconds, longest))
             stream.meter.committed(prepared, result, seconds, stream.interval_s)
         elif isinstance(result, FencedError):
             log.error("%s", result.message)
@@ -316,37 +339,53 @@ class _Engine:
         elif isinstance(result, StaleBatch | Overtaken):
             log.warning("%s", result.message)
             stream.pipe.discard_taken()
-            self._rewind(stream)
+            stream.rewind = True
+        elif isinstance(result, NotWritten):
+            log.error("%s", result.message)
+            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
         elif isinstance(result, LakeUnreachable):
             log.error("%s The batch is not committed; the next start fetches it again.", result.message)
-            stream.pipe.discard_taken()
+            stream.pipe.close()
         else:
             assert isinstance(result, WatlingError)
             self._end_stream(stream, result)
 
     def _rewind(self, stream: _Stream) -> None:
-        """Read again from the table's next offset, as a new start would."""
+        """Read again from the table's next offset, as a new start would. Tried again while the lake is away."""
         name = stream.contract.name
-        table = self.committer.table(name)
-        table.refresh()
+        if not stream.reader.is_alive():  # it ends anyway, and its successor begins there
+            stream.pipe.discard_waiting()
+            stream.rewind = False
+            return
+        try:
+            self.committer.table(name).refresh()
+            settled = self.committer.settled(name)
+        except TRANSIENT as error:
+            log.warning("stream %s: the lake is away, reading again waits: %s", name, error)
+            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            return
         stream.pipe.recent.forget()
-        positions = self._next_offsets(self.committer.state(name))
-        settled = self.committer.settled(name)
-        if not stream.reader.seek(positions, settled):
+        if not stream.reader.seek(self._next_offsets(self.committer.state(name)), settled):
             self._end_stream(stream, WatlingError(f"stream {name}: the reader did not answer within 30 s"))
+        stream.rewind = False
 
     def _end_stream(self, stream: _Stream, error: WatlingError) -> None:
         log.error("%s", error.message)
         stream.error = error
         stream.reader.end()
-        stream.pipe.discard_waiting()
-        stream.pipe.discard_taken()
+        stream.pipe.close()
         stream.meter.stopped(error.message)
+
+    def _join_readers(self) -> None:
+        for stream in self.streams.values():
+            if stream.reader.ident is not None:  # one that was refused at the start never ran
+                stream.reader.join(10)
 
     def _watch(self) -> None:
         """Once a second: ends of the partitions, progress; now and then: partitions added to a topic."""
         looked = time.monotonic()
         while not self.stop.is_set():
+            let_code_go("libllvmlite")  # the fetch is compiled once, by the first readers; 60 MB of compiler remain
             began = time.monotonic()
             grow = began - looked > TOPICS_EVERY_S
             looked = began if grow else looked
@@ -355,7 +394,8 @@ class _Engine:
                     continue
                 try:
                     marks = admin.watermarks(self.settings, stream.contract.topic)
-                except WatlingError:
+                except Exception as error:  # this thread only tells how it goes: it must outlive whatever is away
+                    log.debug("ends of %s are not known: %s", stream.contract.topic, error)
                     stream.meter.ends(None)
                     continue
                 stream.pipe.ends = {p: high for p, (_, high) in marks.items()}
@@ -374,10 +414,12 @@ class _Engine:
     def _maintain(self) -> None:
         """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
         orphans_at = time.monotonic()
+        catalog: Catalog | None = None  # its own: this is another thread
         while not self.stop.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
             orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
             try:
-                maintain(open_catalog(self.settings), self.settings, self.contracts, orphans=orphans, stop=self.stop)
+                catalog = catalog or open_catalog(self.settings)
+                maintain(catalog, self.settings, self.all_contracts, orphans=orphans, stop=self.stop)
             except Exception:  # the stream must not suffer from it; the next pass tries again
                 log.exception("maintenance of the lake failed, the pipeline goes on")
             if orphans:

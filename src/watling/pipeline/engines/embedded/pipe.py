@@ -105,12 +105,14 @@ class Pipe:
         self._lock = threading.Lock()
         self._pending = _Pending()
         self._held: _Pending | None = None
+        self._closed = False
 
     def offer(self, piece: Piece) -> None:
         """Take a fetch in. Its bytes count against the budget until they are committed or discarded."""
-        self._budget.add(piece.size)
         records, deltas = self._without_settled(piece)
         with self._lock:
+            if self._closed:
+                return
             pending = self._pending
             if not pending.deltas:
                 pending.since = time.monotonic()
@@ -118,6 +120,7 @@ class Pipe:
                 earlier = pending.deltas.get(partition)
                 pending.deltas[partition] = delta if earlier is None else earlier.then(delta)
             pending.size += piece.size
+            self._budget.add(piece.size)
             pending.rows += records.num_rows
             if records.num_rows:
                 pending.raw.append(records)
@@ -154,6 +157,7 @@ class Pipe:
         prepared, rows = held.judged
         if rows is not None:
             prepared.batch.files = write_rows(table, rows)
+            held.judged = (prepared, None)  # a commit that must wait does not write them again
             failpoint("data_written")
         prepared.batch.judged_on = held.judged_on
         return prepared
@@ -201,6 +205,13 @@ class Pipe:
         """True when anything at all is on its way to the lake."""
         with self._lock:
             return self._held is not None or bool(self._pending.deltas)
+
+    def close(self) -> None:
+        """The stream ends: what is in here is let go, and what its reader still brings is not taken in."""
+        with self._lock:
+            self._closed = True
+        self.discard_waiting()
+        self.discard_taken()
 
     @staticmethod
     def no_records() -> pa.Table:

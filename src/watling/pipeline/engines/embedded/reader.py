@@ -12,12 +12,13 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from watling.broker.fetch import Fetched, Fetcher, OffsetOutOfRange, TopicGone
 from watling.errors import WatlingError
 from watling.lake.commit import Settled
-from watling.lake.state import PartitionDelta
+from watling.lake.state import PartitionDelta, Range
 from watling.ops.failpoints import failpoint
 from watling.pipeline.engines.embedded.pipe import Budget, Piece, Pipe
 
@@ -79,6 +80,7 @@ class Reader(threading.Thread):
             self._pipe.discard_waiting()
             self._pipe.settled = dict(settled)
             self.positions = dict(positions)
+            self.at_end = set()
             done.set()
 
         self._orders.put(order)
@@ -86,7 +88,7 @@ class Reader(threading.Thread):
 
     def grow(self, added: Mapping[int, int]) -> None:
         """Read these partitions too, from the offsets given."""
-        self._orders.put(lambda: self.positions.update(added))
+        self._orders.put(lambda: self.positions.update({p: o for p, o in added.items() if p not in self.positions}))
 
     def end(self) -> None:
         """Ask the thread to end; `join` waits for it."""
@@ -138,9 +140,11 @@ class Reader(threading.Thread):
             for partition, position in fetched.positions.items()
             if position != self.positions[partition]
         }
+        gaps: dict[int, list[Range]] = {}
         for partition, start, stop in fetched.gaps:
-            old = deltas[partition]
-            deltas[partition] = PartitionDelta(old.start, old.next, gaps=(*old.gaps, (start, stop)))
+            gaps.setdefault(partition, []).append((start, stop))
+        for partition, found in gaps.items():
+            deltas[partition] = replace(deltas[partition], gaps=tuple(found))
         if deltas:
             failpoint("fetched")
             self._pipe.offer(Piece(fetched.records, deltas, fetched.bytes + fetched.records.num_rows * RECORD_OVERHEAD))

@@ -2,12 +2,13 @@
 
 Ids are kept as 64-bit fingerprints, sorted, in buckets of event time as wide as the contract's window, so a record
 needs three of them. A bucket that is not in memory is read from the lake when a batch needs it, so forgetting one is
-never wrong, only slower. Over the memory bound unneeded buckets are dropped, needed ones move to unlinked files that the
-operating system pages. A hit is confirmed by the full id: from the last commits held as they are, else from the lake.
+never wrong, only slower. Over the memory bound unneeded buckets are dropped, needed ones move to unlinked files, of which
+only what a look-up touches is in memory, and only during it. A hit is confirmed by the full id: from the last commits held as they are, else from the lake.
 """
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,8 +23,10 @@ from watling.pipeline.transforms.fingerprint import fingerprint
 
 SECOND_US = 1_000_000
 MIN_WIDTH_S = 60
-EXACT_BYTES = 12 * 1024 * 1024
+EXACT_BYTES = 8 * 1024 * 1024
+EXACT_SHARE = 8  # at most one part in so many of the memory for ids is for those held as they are
 MAX_RANGES = 8
+PROBES = 4096  # look-ups in a file at a time: each may touch a page of it
 IDS = pa.schema([("id", pa.string()), ("event_time", pa.timestamp("us", "UTC"))])
 
 Load = Callable[[int, int], Iterable[pa.RecordBatch]]
@@ -31,12 +34,28 @@ Load = Callable[[int, int], Iterable[pa.RecordBatch]]
 
 
 @dataclass(slots=True)
+class _Spilled:
+    """A sorted run in a file that nobody else sees."""
+
+    mapping: mmap.mmap
+    values: np.ndarray
+
+    def contains(self, fingerprints: np.ndarray) -> np.ndarray:
+        hits = []
+        for start in range(0, len(fingerprints), PROBES):
+            hits.append(_among(self.values, fingerprints[start : start + PROBES]))
+            self.mapping.madvise(mmap.MADV_DONTNEED)  # stays in the system's cache as long as there is room
+        return np.concatenate(hits)
+
+
+@dataclass(slots=True)
 class _Bucket:
     runs: list[np.ndarray] = field(default_factory=list)
+    files: list[_Spilled] = field(default_factory=list)
 
     @property
     def nbytes(self) -> int:
-        return sum(run.nbytes for run in self.runs if not isinstance(run, np.memmap))
+        return sum(run.nbytes for run in self.runs)
 
     def add(self, sorted_fingerprints: np.ndarray) -> None:
         """Keep the number of runs logarithmic: equal sizes merge, as in a binary counter."""
@@ -47,13 +66,33 @@ class _Bucket:
             merged.sort()
             self.runs[-1] = merged
 
+    def spill(self, folder: Path) -> None:
+        """Move what is in memory to a file of its own. Killed or not, the file goes with the process."""
+        folder.mkdir(parents=True, exist_ok=True)
+        run = np.concatenate(self.runs)
+        run.sort()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            run.tofile(file)
+            file.flush()
+            mapping = mmap.mmap(file.fileno(), run.nbytes, access=mmap.ACCESS_READ)
+        self.files.append(_Spilled(mapping, np.frombuffer(mapping, np.uint64)))
+        self.runs = []
+
     def contains(self, fingerprints: np.ndarray) -> np.ndarray:
+        """Which of these (not empty, best sorted) stand in some run."""
         hit = np.zeros(len(fingerprints), dtype=bool)
         for run in self.runs:
-            at = np.searchsorted(run, fingerprints)
-            at[at == len(run)] = 0
-            hit |= run[at] == fingerprints
+            hit |= _among(run, fingerprints)
+        for file in self.files:
+            hit |= file.contains(fingerprints)
         return hit
+
+
+def _among(run: np.ndarray, fingerprints: np.ndarray) -> np.ndarray:
+    at = np.searchsorted(run, fingerprints)
+    at[at == len(run)] = 0
+    found: np.ndarray = run[at] == fingerprints
+    return found
 
 
 class RecentIds:
@@ -72,6 +111,7 @@ class RecentIds:
         self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
         self._exact: deque[tuple[np.ndarray, pa.Table]] = deque()  # the last commits as they were
         self._exact_bytes = 0
+        self._exact_limit = min(EXACT_BYTES, memory_bytes // EXACT_SHARE)
 
     def among(self, rows: pa.Table) -> pa.Table:
         """Ids that the lake holds and some row of `rows` may repeat, with their event times (schema `IDS`).
@@ -111,7 +151,7 @@ class RecentIds:
         kept = rows.select(["id", "event_time"]).cast(IDS).combine_chunks()  # a copy: what it was part of is let go
         self._exact.append((fingerprints, kept))
         self._exact_bytes += kept.nbytes + fingerprints.nbytes
-        while self._exact_bytes > EXACT_BYTES and len(self._exact) > 1:
+        while self._exact_bytes > self._exact_limit and len(self._exact) > 1:
             old, table = self._exact.popleft()
             self._exact_bytes -= table.nbytes + old.nbytes
 
@@ -129,7 +169,7 @@ class RecentIds:
         hits = np.zeros(len(fingerprints), dtype=bool)
         for key in unique:
             mine = np.flatnonzero(keys == key) if len(unique) > 1 else np.arange(len(keys))
-            near = [b for step in (-1, 0, 1) if (b := self._buckets[int(key) + step]).runs]
+            near = [b for step in (-1, 0, 1) if (b := self._buckets[int(key) + step]).runs or b.files]
             if near:
                 mine = mine[np.argsort(fingerprints[mine])]  # sorted look-ups stay in the processor's caches
                 for bucket in near:
@@ -141,13 +181,19 @@ class RecentIds:
         for key in missing:
             self._buckets[key] = _Bucket()
         wanted = set(missing)
-        for first, last in _ranges(missing):
-            for batch in self._load(first * self._width_us, (last + 1) * self._width_us):
-                fingerprints = fingerprint(batch.column("id")).to_numpy()
-                keys = batch.column("event_time").cast(pa.int64()).to_numpy() // self._width_us
-                for key in np.unique(keys):
-                    if int(key) in wanted:
-                        self._buckets[int(key)].add(np.sort(fingerprints[keys == key]))
+        try:
+            for first, last in _ranges(missing):
+                for batch in self._load(first * self._width_us, (last + 1) * self._width_us):
+                    fingerprints = fingerprint(batch.column("id")).to_numpy()
+                    keys = batch.column("event_time").cast(pa.int64()).to_numpy() // self._width_us
+                    for key in np.unique(keys):
+                        if int(key) in wanted:
+                            self._buckets[int(key)].add(np.sort(fingerprints[keys == key]))
+                    self._spill_over()
+        except BaseException:
+            for key in missing:  # half loaded is not loaded: the next try reads them again
+                self._buckets.pop(key, None)
+            raise
         for key in needed:
             self._buckets.move_to_end(key)
         self._bound(needed)
@@ -159,18 +205,15 @@ class RecentIds:
                 return
             if key not in needed:
                 used -= self._buckets.pop(key).nbytes
-        for bucket in sorted(self._buckets.values(), key=lambda b: -b.nbytes):
-            if used <= self._memory or not bucket.nbytes:
-                return
-            used -= bucket.nbytes
-            bucket.runs = [self._to_file(np.sort(np.concatenate(bucket.runs)))]
+        self._spill_over()
 
-    def _to_file(self, run: np.ndarray) -> np.ndarray:
-        self._spill.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self._spill) as file:  # unlinked at once: a killed process leaves nothing
-            run.tofile(file)
-            file.flush()
-            return np.memmap(file, dtype=np.uint64, mode="r", shape=run.shape)
+    def _spill_over(self) -> None:
+        """Move the largest buckets to files until the others fit into memory."""
+        used = sum(b.nbytes for b in self._buckets.values())
+        while used > self._memory:
+            largest = max(self._buckets.values(), key=lambda b: b.nbytes)
+            used -= largest.nbytes
+            largest.spill(self._spill)
 
     def _from_last_commits(self, fingerprints: np.ndarray) -> pa.Table:
         parts = [table.filter(pa.array(np.isin(held, fingerprints))) for held, table in self._exact]
