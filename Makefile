@@ -43,7 +43,7 @@ test: setup ## all tests but the long ones
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tools/build_page.py --check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## style, types, the order of the rooms
 	$(BIN)/ruff check .
