@@ -129,6 +129,23 @@ def test_a_topic_made_anew_stops_the_stream_until_it_is_accepted(city: City) -> 
     city.assert_whole("vehicle")
 
 
+def test_a_stream_that_may_not_be_read_does_not_stop_the_others(make_city: Any) -> None:
+    """One topic made anew by mistake must not take the whole city down."""
+    city = make_city("vehicle", "weather")
+    topic = city.contracts["vehicle"].topic
+    city.send("vehicle", [event(n) for n in range(20)])
+    city.drain()
+    admin.delete_topic(city.settings, topic)
+    deadline = time.monotonic() + 20
+    while topic in admin.topic_ids(city.settings, [topic]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    admin.ensure_topics(city.settings, {"vehicle": city.contracts["vehicle"]})
+    city.send("weather", [b"nonsense"] * 3)
+    report = city.drain(expect=1)
+    assert "--accept-new-topic" in report["vehicle"][4]
+    assert report["weather"] == [0, 3, 0, 0, None]
+
+
 def test_records_that_retention_deleted_are_counted_as_lost(city: City) -> None:
     """A pipeline that was off too long must say what it never saw."""
     from confluent_kafka import TopicPartition
