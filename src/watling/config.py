@@ -55,10 +55,10 @@ class PipelineConfig(Section):
 
     commit_interval_s: float = Field(1.0, gt=0, le=3600)
     batch_records: int = Field(200_000, ge=1)
-    batch_bytes: int = Field(24 * MIB, ge=1 * MIB)
+    batch_bytes: int = Field(20 * MIB, ge=1 * MIB)
     fetch_records: int = Field(10_000, ge=1)
     threads: int = Field(2, ge=1, le=64)
-    dedup_memory_bytes: int = Field(128 * MIB, ge=1 * MIB)
+    dedup_memory_bytes: int = Field(32 * MIB, ge=1 * MIB)
     many_days: int = Field(16, ge=1)  # a batch with more event days than this stretches the interval
     many_days_interval_s: float = Field(30.0, gt=0)
 
