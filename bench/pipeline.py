@@ -202,7 +202,7 @@ def passes(engine: str, command: list[str], environment: dict[str, str], records
         text=True,
         env=os.environ | environment,
     ) as child:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
         watched = Watched(psutil.Process(child.pid))
         watched.start()
         try:
