@@ -28,7 +28,7 @@ from watling.ops.failpoints import failpoint
 log = logging.getLogger(__name__)
 
 MIN_FILES = 8
-MAX_ROWS = 500_000  # of one merge: bounds its memory
+MAX_ROWS = 120_000  # of one merge: bounds its memory, 0.6 KB a row of vehicle (docs/decisions/0007-memory.md)
 TIER = 4.0  # files within this factor of each other are of one size
 TRIES = 8
 
