@@ -61,7 +61,12 @@ def one(source: str, path: Path, map_file: Path | None, profile: bool) -> dict[s
         stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
         encoding = sum(v[3] for k, v in stats.items() if k[2] == "records" and k[0].endswith("wire.py"))
         share = encoding / max(pstats.Stats(profiler).total_tt, 1e-9)  # type: ignore[attr-defined]
-    return {"count": count, "seconds": seconds, "share": share, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {
+        "count": count,
+        "seconds": seconds,
+        "share": share,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def made(source: str, path: Path, folder: Path, times: int) -> Path:
