@@ -132,7 +132,11 @@ class Watch:
 @contextlib.contextmanager
 def pipeline(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """`watling run`, ended by Ctrl-C's signal."""
-    environment = os.environ | {"WATLING_HOME": str(settings.home), "WATLING_BROKER__PORT": str(settings.broker.port)}
+    environment = os.environ | {
+        "WATLING_HOME": str(settings.home),
+        "WATLING_BROKER__PORT": str(settings.broker.port),
+        "WATLING_LAKE__SNAPSHOTS_KEPT": "10000",  # `ages` reads each commit
+    }
     child = subprocess.Popen(
         [sys.executable, "-m", "watling", "run"],
         env=environment,
@@ -150,10 +154,9 @@ def pipeline(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ages(settings: Settings, contracts: dict[str, object]) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """(freshness in s of each row, its record's time in s, commits by stream), from the tables as they stand.
+    """(freshness in s of each row, its record's time in s, commits by stream), from the files that each append added.
 
-    A data file's snapshot is the first in which it appears; what maintenance rewrote counts from the file's first rows:
-    files that were compacted away are read as long as their snapshot is kept.
+    Files that maintenance has replaced since are still there: the snapshots are kept.
     """
     fresh, times, commits = [], [], {}
     catalog = open_catalog(settings)
@@ -191,9 +194,7 @@ def main() -> None:
     contracts = load_contracts(None)
     topics = {name: contract.topic for name, contract in contracts.items()}
     with tempfile.TemporaryDirectory(prefix="bench-freshness-") as home:
-        settings = load_settings(
-            home=Path(home), broker={"port": free_port()}, lake={"snapshots_kept": 10_000, "snapshot_age_hours": 24}
-        )
+        settings = load_settings(home=Path(home), broker={"port": free_port()})
         status = embedded.start(settings, attached=True)
         try:
             admin.ensure_topics(settings, contracts)

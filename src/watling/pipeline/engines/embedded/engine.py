@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
 
 from watling.broker import admin
 from watling.broker.client import client_config
@@ -31,10 +30,10 @@ from watling.errors import UnreachableError, UsageError, WatlingError
 from watling.lake.catalog import open_catalog
 from watling.lake.commit import TRANSIENT, Committer
 from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
-from watling.lake.maintain import maintain
 from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
+from watling.lake.upkeep import maintain_apart
 from watling.ops.memory import let_code_go, release_early
 from watling.pipeline.engines.embedded.locks import hold_stream
 from watling.pipeline.engines.embedded.meter import Meter
@@ -414,12 +413,10 @@ class _Engine:
     def _maintain(self) -> None:
         """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
         orphans_at = time.monotonic()
-        catalog: Catalog | None = None  # its own: this is another thread
         while not self.stop.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
             orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
             try:
-                catalog = catalog or open_catalog(self.settings)
-                maintain(catalog, self.settings, self.all_contracts, orphans=orphans, stop=self.stop)
+                maintain_apart(self.settings, self.all_contracts, orphans=orphans, stop=self.stop)
             except Exception:  # the stream must not suffer from it; the next pass tries again
                 log.exception("maintenance of the lake failed, the pipeline goes on")
             if orphans:
