@@ -109,7 +109,7 @@ def test_sql_in_every_form(city: City) -> None:
     """The same answer, whatever reads it next."""
     query = "select vehicle_id, count(*) as n from vehicle group by 1 order by 1"
     as_json = json.loads(city("sql", query, "--format", "json"))
-    assert len(as_json) >= 40
+    assert len(as_json) >= 10
     as_csv = list(csv.DictReader(io.StringIO(city("sql", query, "--format", "csv"))))
     assert [{**r, "n": int(r["n"])} for r in as_csv] == as_json
     city("sql", query, "--format", "parquet", "--out", "answer.parquet")
