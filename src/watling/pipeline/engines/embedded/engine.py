@@ -275,6 +275,7 @@ class _Engine:
         return full or starved or ended or at_end or time.monotonic() - stream.committed_at >= stream.interval_s
 
     def _commit(self, due: list[_Stream]) -> None:
+        let_code_go("libllvmlite")  # the fetch was compiled when it began; 50 MB of compiler remain
         try:
             admin.topic_ids(self.settings, [s.contract.topic for s in due])
             prepared: dict[str, Prepared] = {}
@@ -384,7 +385,6 @@ class _Engine:
         """Once a second: ends of the partitions, progress; now and then: partitions added to a topic."""
         looked = time.monotonic()
         while not self.stop.is_set():
-            let_code_go("libllvmlite")  # the fetch is compiled once, by the first readers; 60 MB of compiler remain
             began = time.monotonic()
             grow = began - looked > TOPICS_EVERY_S
             looked = began if grow else looked
