@@ -36,6 +36,10 @@ export function duration(seconds: number | null | undefined): string {
 }
 
 const zones: Record<Zone, string> = { utc: "UTC", london: "Europe/London" };
+
+/** The IANA name of a zone. */
+export const zoneName = (zone: Zone): string => zones[zone];
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function format(zone: Zone, date: boolean): Intl.DateTimeFormat {
