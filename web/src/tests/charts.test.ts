@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { timeLabels } from "../charts/line";
-import { options } from "../charts/options";
+import { options, describe as say } from "../charts/options";
 import { atMost, type Column, choose, group, lines, toMs } from "../charts/shape";
 
 const make: Column = { name: "make", type: "string" };
@@ -83,6 +83,7 @@ describe("what a chart draws", () => {
       picked: ["BMW"],
       pickable: true,
       width: 400,
+      height: 180,
     } as const;
     const drawn = options("bars", grouped, look) as {
       series: { data: { itemStyle: { opacity: number } }[] }[];
@@ -92,5 +93,15 @@ describe("what a chart draws", () => {
     expect(drawn.series[0]?.data.map((d) => d.itemStyle.opacity)).toEqual([0.3, 1]);
     expect(drawn.tooltip.renderMode).toBe("richText");
     expect(drawn.aria.enabled).toBe(true);
+  });
+
+  it("says to a screen reader what the bars show", () => {
+    const rows = [
+      ["BMW", 1200],
+      ["Ford", null],
+    ];
+    expect(say(group("bars", [make, kmh], rows, {}), { label: "Speed by make", unit: "km/h" })).toBe(
+      "Speed by make: BMW 1,200 km/h; Ford not known.",
+    );
   });
 });
