@@ -31,7 +31,8 @@ from watling.dashboard.hot import HotState
 from watling.dashboard.hub import Hub
 from watling.dashboard.metrics import make_registry
 from watling.dashboard.status import StatusReader, StatusSource, compose
-from watling.pipeline.plan import shape
+from watling.lake.offsets import LakeOffsets
+from watling.pipeline.surely import shape_surely
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -140,4 +141,8 @@ def follow_broker(settings: Settings, contracts: Mapping[str, Contract]) -> list
     def open_reader(topic: str, positions: dict[int, int]) -> Reader:
         return Fetcher(client_config(settings), topic, positions)
 
-    return [KafkaFeed(c, open_reader, lambda topic: watermarks(settings, topic), shape) for c in contracts.values()]
+    lake = LakeOffsets(settings)
+    return [
+        KafkaFeed(c, open_reader, lambda topic: watermarks(settings, topic), shape_surely, lake.following)
+        for c in contracts.values()
+    ]

@@ -31,10 +31,11 @@ class StreamCounts:
         self._bad_buckets = np.zeros(HISTORY_S, dtype=np.int64)
         self._newest_s = 0
 
-    def add(self, shaped: pa.Table, good: pa.Table, bad: pa.Table) -> None:
-        """Count a batch: `shaped` is all of it, `good` and `bad` its two parts."""
+    def add(self, shaped: pa.Table, good: pa.Table, bad: pa.Table, *, landed: bool = False) -> None:
+        """Count a batch: `shaped` is all of it, `good` and `bad` its two parts. Rows that had `landed` before the page
+        began belong to the rates and samples, not to what the page has seen itself."""
         arrived = milliseconds(shaped, "_ingested_at")
-        self.seen += shaped.num_rows
+        self.seen += 0 if landed else shaped.num_rows
         self.last_record_ms = max(self.last_record_ms or 0, int(arrived.max()))
         if good.num_rows:
             self.last_event_ms = max(self.last_event_ms or 0, int(milliseconds(good, "event_time").max()))
@@ -42,8 +43,8 @@ class StreamCounts:
         self._put(self._buckets, arrived // 1000)
         if bad.num_rows:
             self._put(self._bad_buckets, milliseconds(bad, "_ingested_at") // 1000)
-            self.bad += bad.num_rows
-            for entry in pc.value_counts(bad["_reason"].combine_chunks()).to_pylist():
+            self.bad += 0 if landed else bad.num_rows
+            for entry in [] if landed else pc.value_counts(bad["_reason"].combine_chunks()).to_pylist():
                 self.reasons[entry["values"]] += entry["counts"]
             self._keep_samples(bad.slice(max(0, bad.num_rows - SAMPLES)))
 

@@ -43,15 +43,19 @@ class HotState:
             if name in KEYS
         }
         self._faults: dict[str, str] = {}
+        self._skipped: dict[str, int] = {}
 
-    def apply(self, stream: str, shaped: pa.Table) -> None:
-        """Take in one batch of a stream, as `pipeline.plan.shape` gives it."""
+    def apply(self, stream: str, shaped: pa.Table, *, landed: bool = False) -> None:
+        """Take in one batch of a stream, as `pipeline.plan.shape` gives it.
+
+        `landed` rows stood in the lake when the page began: they fill the map and the rates and are not counted again.
+        """
         if shaped.num_rows == 0:
             return
         is_good = pc.is_null(shaped["_reason"])
         good, bad = shaped.filter(is_good), shaped.filter(pc.invert(is_good))
         with self._lock:
-            self._counts[stream].add(shaped, good, bad)
+            self._counts[stream].add(shaped, good, bad, landed=landed)
             if good.num_rows == 0:
                 return
             if stream in MOVING:
@@ -66,6 +70,11 @@ class HotState:
                 self._faults.pop(stream, None)
             else:
                 self._faults[stream] = message
+
+    def report_skipped(self, stream: str, records: int) -> None:
+        """The page left out that many records of the stream since it started, to be with the newest."""
+        with self._lock:
+            self._skipped[stream] = records
 
     def changed(self) -> tuple[Positions, list[tuple[int, str, str]], list[int]]:
         """Vehicles that changed since the last call. One caller only: the hub."""
@@ -87,7 +96,7 @@ class HotState:
         return card
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Per stream: seen, bad, reasons, rate, rates and bad_rates of the last seconds, times, fault."""
+        """Per stream: seen, bad, reasons, rate, rates and bad_rates of the last seconds, times, skipped, fault."""
         now = now_ms()
         with self._lock:
             out = {}
@@ -102,6 +111,7 @@ class HotState:
                     "bad_rates": bad_rates,
                     "last_record_ms": counts.last_record_ms,
                     "last_event_ms": counts.last_event_ms,
+                    "skipped": self._skipped.get(name, 0),
                     "fault": self._faults.get(name),
                 }
             return out

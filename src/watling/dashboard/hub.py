@@ -1,6 +1,6 @@
 """Receives the hot state and the status; gives every viewer the same encoded updates over its WebSocket.
 
-One update is made a tick and encoded once. A viewer confirms each binary frame with `{"ack": seq}`; one that has
+One update is made a tick and encoded once; there are fewer ticks the more viewers take each. A viewer confirms each binary frame with `{"ack": seq}`; one that has
 UNCONFIRMED frames open gets none until it has caught up, and then a whole frame: fewer frames, never an older queue.
 """
 
@@ -19,15 +19,21 @@ from watling.dashboard.frames import encode
 from watling.dashboard.hot import HotState, now_ms
 from watling.dashboard.status import StatusReader, compose
 
-FRAMES_PER_SECOND = 4.0
-STATUS_EVERY = 4  # ticks
-PLACES_EVERY = 8
-UNCONFIRMED = 3
+MOST_FRAMES_PER_SECOND, LEAST_FRAMES_PER_SECOND = 10.0, 4.0
+SENDS_PER_SECOND = 400.0  # over all viewers: what a twentieth of a core sends
+STATUS_S = 1.0
+PLACES_S = 2.0
+UNCONFIRMED = 4
 MAX_VIEWERS = 500
 SEND_TIMEOUT_S = 20.0
 PLACES_SENT = 500
 
 log = logging.getLogger(__name__)
+
+
+def frames_per_second(viewers: int) -> float:
+    """How often that many viewers get a frame."""
+    return min(MOST_FRAMES_PER_SECOND, max(LEAST_FRAMES_PER_SECOND, SENDS_PER_SECOND / max(viewers, 1)))
 
 
 class Update:
@@ -119,7 +125,7 @@ class Hub:
         self.frame_bytes = 0
         self._texts: dict[str, str] = {}
         self._places_version = -1
-        self._samples: str = ""
+        self._said_at = self._placed_at = -PLACES_S
 
     async def run(self) -> None:
         """Tick until cancelled. A tick that runs late is not made up for."""
@@ -128,18 +134,19 @@ class Hub:
         while True:
             seq += 1
             try:
-                self._tick(seq)
+                self._tick(seq, loop.time())
             except Exception:  # one bad tick must not end the page
                 log.exception("an update for the viewers could not be made")
-            due = max(due + 1 / FRAMES_PER_SECOND, loop.time())
+            due = max(due + 1 / frames_per_second(len(self.viewers)), loop.time())
             await asyncio.sleep(due - loop.time())
 
-    def _tick(self, seq: int) -> None:
-        if seq % STATUS_EVERY == 0 or not self._texts:
+    def _tick(self, seq: int, now: float) -> None:
+        if now - self._said_at >= STATUS_S:
+            self._said_at = now
             self._say("status", compose(self.hot, self.status, len(self.viewers)))
             self._say_if_new("quarantine", {"kind": "quarantine", "samples": self.hot.samples()})
-        if seq % PLACES_EVERY == 0 and (version := self.hot.places_version()) != self._places_version:
-            self._places_version = version
+        if now - self._placed_at >= PLACES_S and (version := self.hot.places_version()) != self._places_version:
+            self._placed_at, self._places_version = now, version
             streams = ("emergency", "traffic", "weather")
             places = {name: self.hot.places(name, PLACES_SENT) for name in streams}
             self._say("places", {"kind": "places", "at": now_ms(), "places": places})

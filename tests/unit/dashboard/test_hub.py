@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tests.e2e.made_up_city import CONTRACTS, shaped
 from watling.dashboard import HotState
-from watling.dashboard.hub import UNCONFIRMED, Update, Viewer
+from watling.dashboard.hub import UNCONFIRMED, Update, Viewer, frames_per_second
 
 
 def drive(hot: HotState, second: int) -> None:
@@ -78,3 +78,11 @@ def test_quiet_tick_sends_nothing() -> None:
     viewer.sent = []
     viewer.offer(Update(hot, 2))
     assert sent(viewer) is None
+
+
+def test_frames_get_fewer_with_more_viewers() -> None:
+    """One viewer sees records within the tenth of a second; two hundred do not take the core from the pipeline."""
+    rates = [frames_per_second(n) for n in (0, 1, 40, 60, 200, 500)]
+    assert rates[:3] == [10, 10, 10]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == 4
