@@ -27,6 +27,7 @@ from watling.contracts.model import Contract
 from watling.dashboard.api import live_routes
 from watling.dashboard.feed import KafkaFeed, Reader
 from watling.dashboard.guard import Guard
+from watling.dashboard.history.pool import QueryPool
 from watling.dashboard.hot import HotState
 from watling.dashboard.hub import Hub
 from watling.dashboard.metrics import make_registry
@@ -77,11 +78,12 @@ def create_app(
 ) -> FastAPI:
     """The page. `status` tells totals and lag, `feeds` fill the map; both are started and stopped with the app.
 
-    `app.state.hot` is the `HotState`, `app.state.hub` the `Hub`.
+    `app.state.hot` is the `HotState`, `app.state.hub` the `Hub`, `app.state.pool` the `QueryPool` of its queries.
     """
     hot = HotState(contracts)
     reader = StatusReader(status)
     hub = Hub(hot, reader)
+    pool = QueryPool(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -94,7 +96,7 @@ def create_app(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(*(asyncio.to_thread(feed.stop) for feed in feeds))
+            await asyncio.gather(pool.close(), *(asyncio.to_thread(feed.stop) for feed in feeds))
 
     app = FastAPI(
         title="Watling",
@@ -105,7 +107,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.hot, app.state.hub = hot, hub
+    app.state.hot, app.state.hub, app.state.pool = hot, hub, pool
     app.add_middleware(Guard, host=settings.page.host)
     app.include_router(live_routes(hot, hub))
     registry = make_registry(lambda: compose(hot, reader, len(hub.viewers)), lambda: (hub.frames, hub.frame_bytes))
