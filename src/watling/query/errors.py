@@ -15,3 +15,7 @@ class QueryTimeout(QueryError):
 
 class QueryCancelled(QueryError):
     """The query was stopped by whoever asked it."""
+
+
+class FileGone(QueryError):
+    """A file of a table could not be read: maintenance removed it since the table was looked at, or the disk fails."""

@@ -10,7 +10,7 @@ import importlib.util
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from watling.lake.catalog import open_catalog
 from watling.lake.errors import LakeUnreachable
 from watling.lake.state import ancestors
 from watling.lake.tables import load_table
-from watling.query.errors import QueryCancelled, QueryError, QueryTimeout
+from watling.query.errors import FileGone, QueryCancelled, QueryError, QueryTimeout
 from watling.query.statement import Moment, missing_table, one_line, read_statement
 
 EXTENSIONS = ("avro", "iceberg")  # in this order: the second needs the first
@@ -107,19 +107,35 @@ class LakeSql:
         for last in (False, True):
             try:
                 return self._once(sql, limits, moment or Moment(), parameters, stopped, begun)
-            except duckdb.InterruptException:
-                if stopped.is_set():
-                    raise QueryCancelled("the query was stopped") from None
-                raise QueryTimeout(
-                    f"the query took longer than {limits.timeout_s:g} s and was stopped. Read less (a time range on "
-                    "event_time skips files), or raise the limit with WATLING_QUERY__TIMEOUT_S.",
-                    timeout_s=limits.timeout_s,
-                ) from None
             except duckdb.Error as error:
                 if last or not isinstance(error, duckdb.IOException):
-                    raise self._explained(error) from None
+                    raise self._explained(error, limits, stopped) from None
                 # else a file that maintenance removed in between: once more on the tables as they are now
         raise AssertionError("not reached")
+
+    def over(
+        self,
+        sql: str,
+        tables: Iterable[Table],
+        limits: Limits,
+        parameters: Mapping[str, Any],
+        cancel: threading.Event,
+    ) -> Answer:
+        """Run a statement of our own, which names the files of these tables itself, under the same bounds.
+
+        Raises:
+            FileGone: a file that the statement names is no longer there; the others as `execute`.
+        """
+        begun = time.monotonic()
+        connection = self._cursor(tables)
+        try:
+            with self._watched(connection, begun + limits.timeout_s, cancel):
+                rows, cut = _collect(connection.execute(sql, parameters), limits)
+        except duckdb.Error as error:
+            raise self._explained(error, limits, cancel) from None
+        finally:
+            connection.close()
+        return Answer(rows, cut, time.monotonic() - begun, {})
 
     def _once(
         self,
@@ -163,8 +179,18 @@ class LakeSql:
                 self._database.close()
                 self._database = None
 
-    def _explained(self, error: duckdb.Error) -> QueryError:
+    def _explained(self, error: duckdb.Error, limits: Limits, stopped: threading.Event) -> QueryError:
         text = str(error)
+        if isinstance(error, duckdb.InterruptException):
+            if stopped.is_set():
+                return QueryCancelled("the query was stopped")
+            return QueryTimeout(
+                f"the query took longer than {limits.timeout_s:g} s and was stopped. Read less (a time range on "
+                "event_time skips files), or raise the limit with WATLING_QUERY__TIMEOUT_S.",
+                timeout_s=limits.timeout_s,
+            )
+        if isinstance(error, duckdb.IOException):
+            return FileGone(one_line(error))
         if isinstance(error, duckdb.CatalogException) and (match := _MISSING.search(text)):
             return missing_table(match[1], self.tables())
         if isinstance(error, duckdb.PermissionException):
@@ -180,7 +206,7 @@ class LakeSql:
         loaded = {name: load_table(self._catalog, self._settings, name) for name in sorted(names)}
         return {name: table for name, table in loaded.items() if table is not None}
 
-    def _cursor(self, tables: Any) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the locked database, which may read the folders of these tables."""
         folders = frozenset(_local(table.location()).rstrip("/") + "/" for table in tables)
         with self._lock:
