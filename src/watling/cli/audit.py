@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
             output.say(f"{accept_loss}: {count:,} lost records are recorded as looked into")
             return
         report = room.run_audit(found, catalog=catalog, contracts=known)
+        room.keep_verdict(found, report)
         if json_:
             output.as_json(report.json())
         else:

@@ -25,12 +25,15 @@ from watling.broker.fetch import Fetcher
 from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.dashboard.api import live_routes
+from watling.dashboard.explore import explore_routes
 from watling.dashboard.feed import KafkaFeed, Reader
 from watling.dashboard.guard import Guard
 from watling.dashboard.history.pool import QueryPool
 from watling.dashboard.hot import HotState
 from watling.dashboard.hub import Hub
+from watling.dashboard.jobs import Jobs
 from watling.dashboard.metrics import make_registry
+from watling.dashboard.operations import operations_routes
 from watling.dashboard.status import StatusReader, StatusSource, compose
 from watling.lake.offsets import LakeOffsets
 from watling.pipeline.surely import shape_surely
@@ -84,6 +87,7 @@ def create_app(
     reader = StatusReader(status)
     hub = Hub(hot, reader)
     pool = QueryPool(settings)
+    jobs = Jobs(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,7 +100,9 @@ def create_app(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(pool.close(), *(asyncio.to_thread(feed.stop) for feed in feeds))
+            await asyncio.gather(
+                pool.close(), asyncio.to_thread(jobs.close), *(asyncio.to_thread(feed.stop) for feed in feeds)
+            )
 
     app = FastAPI(
         title="Watling",
@@ -110,6 +116,10 @@ def create_app(
     app.state.hot, app.state.hub, app.state.pool = hot, hub, pool
     app.add_middleware(Guard, host=settings.page.host)
     app.include_router(live_routes(hot, hub))
+    app.include_router(explore_routes(settings, contracts, pool))
+    app.include_router(
+        operations_routes(settings, contracts, pool, jobs, lambda: compose(hot, reader, len(hub.viewers)))
+    )
     registry = make_registry(lambda: compose(hot, reader, len(hub.viewers)), lambda: (hub.frames, hub.frame_bytes))
 
     @app.get("/healthz", include_in_schema=False)
