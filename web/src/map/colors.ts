@@ -12,6 +12,12 @@ export const SPEED_COLORS: Record<Theme, readonly string[]> = {
 
 export const UNKNOWN_COLOR: Record<Theme, string> = { dark: "#93a1ad", light: "#687784" };
 
+/** Steps of counts, from few to many. */
+export const DENSITY_COLORS: Record<Theme, readonly string[]> = {
+  dark: ["#274a63", "#2f6f8c", "#36979f", "#7cc08f", "#e6e27a"],
+  light: ["#cfe3ea", "#94c4cf", "#4f9fb3", "#256f94", "#123d66"],
+};
+
 export function rgb(hex: string): [number, number, number] {
   return [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16) / 255) as [number, number, number];
 }

@@ -7,6 +7,7 @@ import {
   type GeoJSONSource,
   Map as MapLibre,
   NavigationControl,
+  type PointLike,
   ScaleControl,
   setWorkerUrl,
 } from "maplibre-gl";
@@ -16,8 +17,21 @@ import { type Fleet, mercatorX, mercatorY, toLatitude, toLongitude } from "../st
 import type { Theme } from "../state/prefs.svelte";
 import { isOpen } from "../wire/incident";
 import type { Camera, Incident, Places, Station, VehicleCard } from "../wire/types";
-import { ABOVE_VEHICLES, CAMERAS, INCIDENTS, mapPictures, mapStyle, STATIONS, TRAIL } from "./style";
-import { VehicleLayer } from "./vehicles";
+import { type Area, AreaTool, areaFeature } from "./area";
+import type { Cells } from "./cells";
+import {
+  ABOVE_VEHICLES,
+  AREA,
+  CAMERAS,
+  CELLS,
+  cellFill,
+  INCIDENTS,
+  mapPictures,
+  mapStyle,
+  STATIONS,
+  TRAIL,
+} from "./style";
+import { type ColorBy, VehicleLayer } from "./vehicles";
 
 const PICK_PX = 14;
 const PICK_MOST = 12;
@@ -30,11 +44,28 @@ const HOME: [[number, number], [number, number]] = [
 setWorkerUrl(workerUrl);
 addProtocol("pmtiles", new Protocol().tile);
 
+/** Where the map looks; it looks north always. */
+export interface View {
+  readonly latitude: number;
+  readonly longitude: number;
+  readonly zoom: number;
+}
+
 export interface MapEvents {
-  /** Vehicles under a click, nearest first; empty for a click beside them. */
-  picked(ids: string[]): void;
+  /** Vehicles under a click, nearest first; empty for a click beside them. `count`: how many there are in all. */
+  picked(ids: string[], count: number): void;
+  /** A cell was clicked and no vehicle. */
+  pickedCell(cell: string): void;
+  /** The pointer is over that cell, or over none. */
+  overCell(cell: { cell: string; count: number; speed: number | null } | null): void;
   /** The user moved the map. */
   moved(): void;
+  /** The map rests here now, whoever moved it. */
+  rests(view: View): void;
+  /** A rectangle was drawn; null: given up. */
+  drawn(area: Area | null): void;
+  /** The vehicles are on the screen as the fleet has them. */
+  painted(): void;
 }
 
 export class CityMap {
@@ -42,21 +73,27 @@ export class CityMap {
   #layer: VehicleLayer;
   #places: Places["places"] | null = null;
   #card: VehicleCard | null = null;
+  #cells: Cells | null = null;
+  #area: Area | null = null;
+  #pickedCell: string | null = null;
+  #tool: AreaTool;
   #ready = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     container: HTMLElement,
-    private readonly fleet: Fleet,
-    theme: Theme,
+    private fleet: Fleet,
+    private theme: Theme,
+    view: View | null,
     private readonly events: MapEvents,
   ) {
     this.#layer = new VehicleLayer(fleet, theme);
     this.map = new MapLibre({
       container,
       style: mapStyle(theme),
-      bounds: HOME,
-      fitBoundsOptions: { padding: 30 },
+      ...(view
+        ? { center: [view.longitude, view.latitude] as [number, number], zoom: view.zoom }
+        : { bounds: HOME, fitBoundsOptions: { padding: 30 } }),
       maxBounds: [
         [-20, 46],
         [12, 63],
@@ -83,13 +120,30 @@ export class CityMap {
       this.#ready = true;
       if (this.#places) this.showPlaces(this.#places);
       this.showCard(this.#card);
+      this.showCells(this.#cells);
+      this.showArea(this.#area);
+      this.pickCell(this.#pickedCell);
     });
+    this.#tool = new AreaTool(
+      this.map,
+      (area) => this.#set(AREA, areaFeature(area ?? this.#area)),
+      (area) => this.events.drawn(area),
+    );
+    this.map.on("moveend", () => this.events.rests(this.view));
+    this.map.on("render", () => this.events.painted());
     this.map.on("click", (event) => {
       const x = mercatorX(event.lngLat.lng);
       const y = mercatorY(event.lngLat.lat);
       const radius = PICK_PX / (512 * 2 ** this.map.getZoom());
-      const rows = fleet.near(x, y, radius, PICK_MOST);
-      this.events.picked(rows.map((row) => fleet.vehicle(row)?.id).filter((id) => id !== undefined));
+      if (event.originalEvent.shiftKey) return; // a small drag for an area
+      const { rows, count } = this.fleet.near(x, y, radius, PICK_MOST);
+      const cell = rows.length ? null : this.#cellAt(event.point);
+      if (cell) this.events.pickedCell(cell.cell);
+      else
+        this.events.picked(
+          rows.map((row) => this.fleet.vehicle(row)?.id).filter((id) => id !== undefined),
+          count,
+        );
     });
     // a server that is away for a moment leaves holes in the basemap: ask again for what is missing
     this.map.on("error", () => {
@@ -99,13 +153,17 @@ export class CityMap {
     this.map.on("dragstart", () => this.events.moved());
     this.map.on("mousemove", (event) => {
       const radius = PICK_PX / 2 / (512 * 2 ** this.map.getZoom());
-      const hit = fleet.near(mercatorX(event.lngLat.lng), mercatorY(event.lngLat.lat), radius, 1).length > 0;
-      this.map.getCanvas().style.cursor = hit ? "pointer" : "";
+      if (this.#tool.armed) return;
+      const hit = this.fleet.near(mercatorX(event.lngLat.lng), mercatorY(event.lngLat.lat), radius, 1).count > 0;
+      const cell = this.#cellAt(event.point);
+      this.map.getCanvas().style.cursor = hit || cell ? "pointer" : "";
+      this.events.overCell(cell);
     });
   }
 
   setTheme(theme: Theme): void {
     this.#ready = false;
+    this.theme = theme;
     this.#layer.setTheme(theme);
     this.map.setStyle(mapStyle(theme), { diff: false });
   }
@@ -113,6 +171,66 @@ export class CityMap {
   /** The fleet changed. */
   repaint(): void {
     this.map.triggerRepaint();
+  }
+
+  /** Show another fleet: live or of another moment. */
+  setFleet(fleet: Fleet): void {
+    if (fleet === this.fleet) return;
+    this.fleet = fleet;
+    this.#layer.setFleet(fleet);
+    this.map.triggerRepaint();
+  }
+
+  setColorBy(by: ColorBy): void {
+    this.#layer.colorBy = by;
+    this.map.triggerRepaint();
+  }
+
+  get view(): View {
+    const { lat, lng } = this.map.getCenter();
+    const round = (value: number, digits: number) => Math.round(value * 10 ** digits) / 10 ** digits;
+    return { latitude: round(lat, 5), longitude: round(lng, 5), zoom: round(this.map.getZoom(), 2) };
+  }
+
+  /** Look there at once: a link was opened, or the browser's back button pressed. */
+  look(view: View): void {
+    this.map.jumpTo({ center: [view.longitude, view.latitude], zoom: view.zoom });
+  }
+
+  /** What the map shows now, as an area. */
+  get bounds(): Area {
+    const b = this.map.getBounds();
+    const round = (value: number) => Math.round(value * 1e5) / 1e5;
+    return [round(b.getWest()), round(b.getSouth()), round(b.getEast()), round(b.getNorth())];
+  }
+
+  /** The next drag on the map draws an area. */
+  drawArea(armed: boolean): void {
+    this.#tool.arm(armed);
+  }
+
+  showArea(area: Area | null): void {
+    this.#area = area;
+    if (this.#ready) this.#set(AREA, areaFeature(area));
+  }
+
+  showCells(cells: Cells | null): void {
+    this.#cells = cells;
+    if (!this.#ready) return;
+    if (cells) this.map.setPaintProperty("cell-fill", "fill-color", cellFill(this.theme, cells.layer));
+    this.#set(CELLS, cells?.features ?? []);
+  }
+
+  pickCell(cell: string | null): void {
+    this.#pickedCell = cell;
+    if (this.#ready) this.map.setFilter("cell-picked", ["==", ["get", "cell"], cell ?? ""]);
+  }
+
+  #cellAt(point: PointLike): { cell: string; count: number; speed: number | null } | null {
+    if (!this.#cells || !this.#ready || !this.map.getLayer("cell-fill")) return null;
+    const found = this.map.queryRenderedFeatures(point, { layers: ["cell-fill"] })[0]?.properties;
+    if (!found) return null;
+    return { cell: String(found.cell), count: Number(found.count), speed: (found.speed as number | undefined) ?? null };
   }
 
   select(id: string | null): void {
@@ -172,6 +290,7 @@ export class CityMap {
 
   remove(): void {
     clearTimeout(this.#retry);
+    this.#tool.remove();
     this.map.remove();
   }
 }

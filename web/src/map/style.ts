@@ -3,18 +3,30 @@
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { Theme } from "../state/prefs.svelte";
 import { text } from "../text";
-import { MAP_COLORS } from "./colors";
+import { DENSITY_COLORS, MAP_COLORS, SPEED_COLORS, UNKNOWN_COLOR } from "./colors";
 
 export const TRAIL = "trail";
 export const INCIDENTS = "incidents";
 export const CAMERAS = "cameras";
 export const STATIONS = "stations";
+export const CELLS = "cells";
+export const AREA = "area";
 /** The vehicles are drawn below this layer. */
 export const ABOVE_VEHICLES = "incident-points";
 
 const FONT = ["system-ui, sans-serif"];
 const empty = { type: "FeatureCollection" as const, features: [] };
 const isOpen: ExpressionSpecification = ["==", ["get", "open"], true];
+
+function byStep(colors: readonly string[], unknown: string): ExpressionSpecification {
+  const cases = colors.flatMap((color, step) => [step, color]);
+  return ["match", ["get", "step"], ...cases, unknown] as unknown as ExpressionSpecification;
+}
+
+/** The fill of cells: `by` says which colour scale their steps are of. */
+export function cellFill(theme: Theme, by: "density" | "speed"): ExpressionSpecification {
+  return byStep(by === "density" ? DENSITY_COLORS[theme] : SPEED_COLORS[theme], UNKNOWN_COLOR[theme]);
+}
 
 export function mapStyle(theme: Theme): StyleSpecification {
   const c = MAP_COLORS[theme];
@@ -58,6 +70,25 @@ export function mapStyle(theme: Theme): StyleSpecification {
       "source-layer": "route",
       layout: { "line-cap": "round", "line-join": "round" },
       paint: { "line-color": c.route, "line-width": ["interpolate", ["linear"], ["zoom"], 5, 1.2, 9, 3, 13, 7] },
+    },
+    {
+      id: "cell-fill",
+      type: "fill",
+      source: CELLS,
+      paint: { "fill-color": cellFill(theme, "density"), "fill-opacity": 0.55, "fill-antialias": false },
+    },
+    {
+      id: "cell-picked",
+      type: "line",
+      source: CELLS,
+      filter: ["==", ["get", "cell"], ""],
+      paint: { "line-color": c.trail, "line-width": 2.5 },
+    },
+    {
+      id: "area-line",
+      type: "line",
+      source: AREA,
+      paint: { "line-color": c.trail, "line-width": 2, "line-dasharray": [3, 2] },
     },
     {
       id: "road-name",
@@ -142,6 +173,8 @@ export function mapStyle(theme: Theme): StyleSpecification {
     version: 8,
     sources: {
       gb: { type: "vector", url: `pmtiles://${location.origin}/basemap/gb.pmtiles`, attribution: text.attribution },
+      [CELLS]: { type: "geojson", data: empty },
+      [AREA]: { type: "geojson", data: empty },
       [TRAIL]: { type: "geojson", data: empty },
       [INCIDENTS]: { type: "geojson", data: empty },
       [CAMERAS]: { type: "geojson", data: empty },

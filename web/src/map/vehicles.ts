@@ -1,12 +1,17 @@
 // Receives the fleet's columns; draws every vehicle as one point on the GPU, moving between its last two reports.
 //
-// One draw call: an arrow where a heading is known and the vehicle moves, a dot where it stands, a ring once it is
-// silent. Nothing is extrapolated: a vehicle stops where it was last reported, and fades.
+// One draw call. Coloured by speed: an arrow where a heading is known and the vehicle moves, a dot where it stands.
+// Coloured by type: a shape a kind, with a nose towards its heading while it moves. A ring once it is silent. Nothing is
+// extrapolated: a vehicle stops where it was last reported, and fades. Only rows that changed are sent to the GPU.
 
 import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibre } from "maplibre-gl";
-import { clock, type Fleet, FROM_X, ORIGIN_X, ORIGIN_Y, SPEED, START, STRIDE, TO_X } from "../state/fleet";
+import { clock, type Fleet, FROM_X, KIND, ORIGIN_X, ORIGIN_Y, SPEED, START, STRIDE, TO_X } from "../state/fleet";
 import type { Theme } from "../state/prefs.svelte";
 import { MAP_COLORS, rgb, SPEED_COLORS, SPEED_STEPS, UNKNOWN_COLOR } from "./colors";
+import { KIND_COLORS, KINDS } from "./kinds";
+
+/** What the colours say. */
+export type ColorBy = "speed" | "type";
 
 const VERTEX = `#version 300 es
 precision highp float;
@@ -14,36 +19,43 @@ layout(location = 0) in vec2 a_from;
 layout(location = 1) in vec2 a_to;
 layout(location = 2) in vec2 a_move;   // start, duration
 layout(location = 3) in vec3 a_facts;  // speed, heading, seen
+layout(location = 4) in float a_kind;
 uniform mat4 u_matrix;
 uniform float u_now;
 uniform float u_size;
 uniform int u_selected;
 uniform vec3 u_colors[${SPEED_STEPS.length}];
+uniform vec3 u_kinds[${KINDS.length}];
 uniform vec3 u_unknown;
 uniform float u_step;
+uniform bool u_by_type;
 flat out vec3 v_color;
 flat out vec2 v_turn;
-flat out float v_shape;  // 0 dot, 1 arrow, 2 ring
+flat out float v_shape;  // 0 dot, 1 arrow, 2 ring, 3 + kind
+flat out float v_nose;
 flat out float v_alpha;
 flat out float v_selected;
 void main() {
   float speed = a_facts.x, heading = a_facts.y, seen = a_facts.z;
   bool chosen = gl_VertexID == u_selected;
-  if (seen == -1.0) { gl_Position = vec4(2.0, 2.0, 2.0, 1.0); gl_PointSize = 0.0; return; }
+  if (seen == -1.0 || a_kind < 0.0) { gl_Position = vec4(2.0, 2.0, 2.0, 1.0); gl_PointSize = 0.0; return; }
   float share = a_move.y > 0.0 ? clamp((u_now - a_move.x) / a_move.y, 0.0, 1.0) : 1.0;
   gl_Position = u_matrix * vec4(mix(a_from, a_to, share), 0.0, 1.0);
   float silent = u_now - seen;
-  v_alpha = mix(1.0, 0.35, smoothstep(15.0, 60.0, silent));
-  v_shape = silent > 60.0 ? 2.0 : (heading >= 0.0 && speed >= 2.0 ? 1.0 : 0.0);
+  v_alpha = mix(1.0, 0.5, smoothstep(15.0, 60.0, silent)) * mix(1.0, 0.5, smoothstep(60.0, 900.0, silent));
+  bool moves = heading >= 0.0 && speed >= 2.0;
+  v_nose = moves ? 1.0 : 0.0;
+  v_shape = silent > 60.0 ? 2.0 : (u_by_type ? 3.0 + a_kind : v_nose);
   float at = clamp(speed / u_step, 0.0, float(${SPEED_STEPS.length - 1}));
   int low = int(at);
   int high = min(low + 1, ${SPEED_STEPS.length - 1});
-  v_color = speed < 0.0 || silent > 60.0 ? u_unknown : mix(u_colors[low], u_colors[high], at - float(low));
-  float angle = radians(heading);
+  vec3 by_speed = speed < 0.0 ? u_unknown : mix(u_colors[low], u_colors[high], at - float(low));
+  v_color = silent > 60.0 ? u_unknown : (u_by_type ? u_kinds[int(a_kind)] : by_speed);
+  float angle = moves ? radians(heading) : 0.0;
   v_turn = vec2(cos(angle), sin(angle));
   v_selected = chosen ? 1.0 : 0.0;
   if (chosen) v_alpha = 1.0;
-  gl_PointSize = (chosen ? u_size * 1.7 : u_size) * (v_shape == 1.0 ? 1.0 : 0.8);
+  gl_PointSize = (chosen ? u_size * 1.7 : u_size) * (v_shape == 1.0 ? 1.0 : v_shape > 2.5 ? 1.15 : 0.8);
 }`;
 
 const FRAGMENT = `#version 300 es
@@ -53,6 +65,7 @@ uniform vec3 u_mark;
 flat in vec3 v_color;
 flat in vec2 v_turn;
 flat in float v_shape;
+flat in float v_nose;
 flat in float v_alpha;
 flat in float v_selected;
 out vec4 color;
@@ -61,6 +74,16 @@ float arrow(vec2 p) {  // pointing up; negative inside
   float notch = -p.y - 0.30 - abs(p.x) * 0.62;            // the notched base
   return max(side, notch - 0.22);
 }
+float bar(vec2 p, float x, float y) { return max(abs(p.x) - x, abs(p.y) - y); }
+float kind(vec2 p, float k) {
+  if (k < 0.5) return length(p) - 0.46;                                        // car: disc
+  if (k < 1.5) return bar(p, 0.42, 0.42);                                      // van: square
+  if (k < 2.5) return bar(p, 0.27, 0.60);                                      // truck: long bar
+  if (k < 3.5) return (abs(p.x) + abs(p.y) - 0.62) * 0.707;                    // bus: diamond
+  if (k < 4.5) return max(abs(p.x) * 0.94 + p.y * 0.34 - 0.26, -p.y - 0.42);   // motorcycle: slim triangle
+  if (k < 5.5) return min(bar(p, 0.19, 0.56), bar(p, 0.56, 0.19));             // emergency: cross
+  return length(p) - 0.28;                                                     // other: small disc
+}
 void main() {
   vec2 p = (gl_PointCoord * 2.0 - 1.0) * vec2(1.0, -1.0);
   float r = length(p);
@@ -68,6 +91,10 @@ void main() {
   if (v_shape == 1.0) {
     vec2 q = vec2(p.x * v_turn.x - p.y * v_turn.y, p.x * v_turn.y + p.y * v_turn.x);
     d = arrow(v_selected > 0.5 ? q * 1.7 : q * 1.08);
+  } else if (v_shape > 2.5) {
+    vec2 q = vec2(p.x * v_turn.x - p.y * v_turn.y, p.x * v_turn.y + p.y * v_turn.x) * (v_selected > 0.5 ? 1.7 : 1.0);
+    d = kind(q, v_shape - 3.0);
+    if (v_nose > 0.5) d = min(d, max(abs(q.x) * 0.894 + (q.y - 0.92) * 0.447, 0.40 - q.y));
   } else {
     d = (v_selected > 0.5 ? r * 1.9 : r) - 0.62;
   }
@@ -96,20 +123,27 @@ export class VehicleLayer implements CustomLayerInterface {
   readonly id = "vehicles";
   readonly type = "custom" as const;
   selected: number | null = null;
+  colorBy: ColorBy = "speed";
   #map: MapLibre | null = null;
   #program: WebGLProgram | null = null;
   #buffer: WebGLBuffer | null = null;
   #array: WebGLVertexArrayObject | null = null;
   #uniforms = new Map<string, WebGLUniformLocation | null>();
-  #drawn = -1;
+  #whole = true;
   #capacity = 0;
   #theme: Theme;
+  #fleet: Fleet;
 
-  constructor(
-    private readonly fleet: Fleet,
-    theme: Theme,
-  ) {
+  constructor(fleet: Fleet, theme: Theme) {
+    this.#fleet = fleet;
     this.#theme = theme;
+  }
+
+  /** Draw another fleet from now on. */
+  setFleet(fleet: Fleet): void {
+    this.#fleet = fleet;
+    this.#whole = true;
+    this.selected = null;
   }
 
   setTheme(theme: Theme): void {
@@ -122,7 +156,7 @@ export class VehicleLayer implements CustomLayerInterface {
     this.#program = link(gl);
     this.#buffer = gl.createBuffer();
     this.#array = gl.createVertexArray();
-    this.#drawn = -1;
+    this.#whole = true;
     this.#capacity = 0;
     this.#uniforms.clear();
     gl.bindVertexArray(this.#array);
@@ -132,6 +166,7 @@ export class VehicleLayer implements CustomLayerInterface {
       [1, 2, TO_X],
       [2, 2, START],
       [3, 3, SPEED],
+      [4, 1, KIND],
     ];
     for (const [location, size, first] of columns) {
       gl.enableVertexAttribArray(location);
@@ -159,6 +194,8 @@ export class VehicleLayer implements CustomLayerInterface {
     gl.uniform1f(this.#at(gl, "u_step"), SPEED_STEPS[1]);
     gl.uniform1i(this.#at(gl, "u_selected"), this.selected ?? -1);
     gl.uniform3fv(this.#at(gl, "u_colors"), SPEED_COLORS[this.#theme].flatMap(rgb));
+    gl.uniform3fv(this.#at(gl, "u_kinds"), KIND_COLORS[this.#theme].flatMap(rgb));
+    gl.uniform1i(this.#at(gl, "u_by_type"), this.colorBy === "type" ? 1 : 0);
     gl.uniform3fv(this.#at(gl, "u_unknown"), rgb(UNKNOWN_COLOR[this.#theme]));
     gl.uniform3fv(this.#at(gl, "u_halo"), rgb(colors.halo));
     gl.uniform3fv(this.#at(gl, "u_mark"), rgb(colors.trail));
@@ -169,21 +206,24 @@ export class VehicleLayer implements CustomLayerInterface {
     gl.disable(gl.STENCIL_TEST);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.drawArrays(gl.POINTS, 0, this.fleet.length);
+    gl.drawArrays(gl.POINTS, 0, this.#fleet.length);
     if (this.selected !== null) gl.drawArrays(gl.POINTS, this.selected, 1); // once more, above its neighbours
     gl.bindVertexArray(null);
-    if (now < this.fleet.movingUntil) this.#map?.triggerRepaint();
+    if (now < this.#fleet.movingUntil) this.#map?.triggerRepaint();
   }
 
   #upload(gl: WebGL2RenderingContext): void {
-    if (this.#drawn === this.fleet.version) return;
-    this.#drawn = this.fleet.version;
+    const { rows } = this.#fleet;
+    const changed = this.#fleet.takeChanged();
     gl.bindBuffer(gl.ARRAY_BUFFER, this.#buffer);
-    if (this.#capacity !== this.fleet.rows.length) {
-      this.#capacity = this.fleet.rows.length;
-      gl.bufferData(gl.ARRAY_BUFFER, this.fleet.rows, gl.DYNAMIC_DRAW);
-    } else {
-      gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.fleet.rows, 0, this.fleet.length * STRIDE);
+    if (this.#whole || this.#capacity !== rows.length) {
+      this.#whole = false;
+      this.#capacity = rows.length;
+      gl.bufferData(gl.ARRAY_BUFFER, rows, gl.DYNAMIC_DRAW);
+      return;
+    }
+    for (const [from, to] of changed) {
+      gl.bufferSubData(gl.ARRAY_BUFFER, from * STRIDE * FLOAT, rows, from * STRIDE, (to - from) * STRIDE);
     }
   }
 

@@ -2,10 +2,12 @@
 //
 // A vehicle keeps its row for as long as the page knows it, also over a reconnect to a server that gave it another slot.
 
+import type { Area } from "../map/area";
+import { kindOf } from "../map/kinds";
 import { type Frame, UNKNOWN } from "../wire/frame";
 
 /** Floats of one vehicle in `rows`, as the map's shader reads them. Times are seconds since `EPOCH`. */
-export const STRIDE = 9;
+export const STRIDE = 10;
 export const FROM_X = 0;
 export const FROM_Y = 1;
 export const TO_X = 2;
@@ -15,6 +17,13 @@ export const DURATION = 5;
 export const SPEED = 6; // km/h, -1 unknown
 export const HEADING = 7; // degrees clockwise from north, -1 unknown
 export const SEEN = 8; // last arrival; -1 marks a row without a vehicle
+export const KIND = 9; // number of its kind (map/kinds.ts), -1 when the filter leaves it out
+
+/** Rows are told as changed in blocks of this many. */
+export const BLOCK = 64;
+const FULL_SHARE = 0.5; // with more blocks changed than this share, one range of all is cheaper
+const DELAYS = 4096;
+const DELAYS_A_FRAME = 64;
 
 /** Mercator coordinates are kept relative to this point, so that 32-bit floats place a car to the decimetre. */
 export const ORIGIN_X = 0.495;
@@ -60,6 +69,12 @@ export interface Vehicle {
   readonly event: number;
 }
 
+/** Which vehicles the map and the list show; the others are known and hidden. */
+export interface FleetFilter {
+  readonly area?: Area | null;
+  matches?(id: string, type: string): boolean;
+}
+
 export class Fleet {
   rows = new Float32Array(1024 * STRIDE).fill(-1);
   /** Rows in use or free, from 0; the map draws this many. */
@@ -79,15 +94,86 @@ export class Fleet {
   #free: number[] = [];
   /** Server clock minus page clock, ms. */
   #skew = 0;
+  #dirty = new Uint8Array(1024 / BLOCK);
+  #filter: FleetFilter | null = null;
+  #waiting: { at: number; silent: Uint32Array }[] = [];
+  #delays = new Float32Array(DELAYS);
+  #delayed = 0;
 
   get size(): number {
     return this.#row.size;
+  }
+
+  /** Show only what the filter lets through; null shows all. */
+  setFilter(filter: FleetFilter | null): void {
+    this.#filter = filter;
+    for (const [id, row] of this.#row) this.#classify(row, id);
+    this.version++;
+  }
+
+  #classify(row: number, id: string): void {
+    const at = row * STRIDE;
+    const type = this.#types[row] ?? "";
+    const filter = this.#filter;
+    let shown = !filter?.matches || filter.matches(id, type);
+    if (shown && filter?.area) {
+      const [w, s, e, n] = filter.area;
+      const x = (this.rows[at + TO_X] as number) + ORIGIN_X;
+      const y = (this.rows[at + TO_Y] as number) + ORIGIN_Y;
+      shown = x >= mercatorX(w) && x <= mercatorX(e) && y <= mercatorY(s) && y >= mercatorY(n);
+    }
+    const kind = shown ? kindOf(type) : -1;
+    if (this.rows[at + KIND] === kind) return;
+    this.rows[at + KIND] = kind;
+    this.#dirty[(row / BLOCK) | 0] = 1;
+  }
+
+  /** Ranges of rows [from, to) that changed since the last call. One caller only: the layer that draws them. */
+  takeChanged(): [from: number, to: number][] {
+    const ranges: [number, number][] = [];
+    const blocks = Math.ceil(this.length / BLOCK);
+    let changed = 0;
+    for (let block = 0; block < blocks; block++) {
+      if (!this.#dirty[block]) continue;
+      changed++;
+      const last = ranges.at(-1);
+      if (last && last[1] === block * BLOCK) last[1] += BLOCK;
+      else ranges.push([block * BLOCK, (block + 1) * BLOCK]);
+    }
+    this.#dirty.fill(0);
+    const first = ranges[0];
+    const last = ranges.at(-1);
+    if (!first || !last) return [];
+    last[1] = Math.min(last[1], this.length);
+    return changed > blocks * FULL_SHARE ? [[first[0], last[1]]] : ranges;
+  }
+
+  /** What was applied so far is on the screen now. */
+  shownNow(): void {
+    const now = Date.now();
+    for (const { at, silent } of this.#waiting) {
+      const step = Math.max(1, Math.floor(silent.length / DELAYS_A_FRAME));
+      for (let i = 0; i < silent.length; i += step) {
+        this.#delays[this.#delayed++ % DELAYS] = now - at + (silent[i] as number);
+      }
+    }
+    this.#waiting = [];
+  }
+
+  /** Milliseconds from a report's arrival at Kafka to its drawing, at a share (0.95) of the last few thousand, by the
+   * two machines' clocks; null before any. */
+  drawDelay(share: number): number | null {
+    const count = Math.min(this.#delayed, DELAYS);
+    if (!count) return null;
+    return this.#delays.slice(0, count).sort()[Math.min(count - 1, Math.floor(count * share))] as number;
   }
 
   apply(frame: Frame): void {
     const now = clock();
     this.#skew = frame.at - Date.now();
     if (frame.whole) this.#bySlot.clear();
+    else this.#waiting.push({ at: frame.at, silent: frame.silent });
+    if (this.#waiting.length > DELAYS_A_FRAME) this.#waiting = []; // nobody draws: the page is hidden
     for (const slot of frame.gone) {
       const row = this.#bySlot.get(slot);
       this.#bySlot.delete(slot);
@@ -97,6 +183,7 @@ export class Fleet {
       const row = this.#row.get(id) ?? this.#add(id);
       this.#types[row] = type;
       this.#bySlot.set(slot, row);
+      this.#classify(row, id);
     }
     const rows = this.rows;
     for (let i = 0; i < frame.count; i++) {
@@ -127,6 +214,8 @@ export class Fleet {
       rows[at + SEEN] = seen === -1 ? -0.999 : seen;
       this.#events[row] = (frame.event[i] as number) * 1000;
       this.movingUntil = Math.max(this.movingUntil, now + move);
+      this.#dirty[(row / BLOCK) | 0] = 1;
+      if (this.#filter?.area) this.#classify(row, this.#ids[row] as string);
     }
     if (frame.whole) this.#forget(now);
     this.version++;
@@ -155,6 +244,9 @@ export class Fleet {
       const events = new Float64Array(this.#events.length * 2);
       events.set(this.#events);
       this.#events = events;
+      const dirty = new Uint8Array(Math.ceil(wider.length / STRIDE / BLOCK));
+      dirty.set(this.#dirty);
+      this.#dirty = dirty;
     }
     this.#ids[row] = id;
     this.#row.set(id, row);
@@ -164,6 +256,7 @@ export class Fleet {
   #remove(row: number): void {
     this.#row.delete(this.#ids[row] as string);
     this.rows.fill(-1, row * STRIDE, (row + 1) * STRIDE);
+    this.#dirty[(row / BLOCK) | 0] = 1;
     this.#free.push(row);
   }
 
@@ -203,28 +296,39 @@ export class Fleet {
     return row === undefined ? null : this.vehicle(row);
   }
 
+  /** The vehicles that the filter lets through. */
   all(): Vehicle[] {
     const out: Vehicle[] = [];
     for (const row of this.#row.values()) {
+      if (this.rows[row * STRIDE + KIND] === -1) continue;
       const vehicle = this.vehicle(row);
       if (vehicle) out.push(vehicle);
     }
     return out;
   }
 
-  /** Rows drawn within `radius` (mercator units) of a point, nearest first. */
-  near(x: number, y: number, radius: number, limit: number): number[] {
+  /** Rows drawn within `radius` (mercator units) of a point, nearest first, at most `limit`, and how many there are. */
+  near(x: number, y: number, radius: number, limit: number): { rows: number[]; count: number } {
     const found: [distance: number, row: number][] = [];
-    for (const row of this.#row.values()) {
-      if (this.rows[row * STRIDE + SEEN] === -1) continue;
-      const at = this.drawn(row);
-      const distance = Math.hypot(at.x - x, at.y - y);
+    const { rows, length } = this;
+    const now = clock();
+    for (let row = 0, at = 0; row < length; row++, at += STRIDE) {
+      if (rows[at + SEEN] === -1 || rows[at + KIND] === -1) continue;
+      const toX = rows[at + TO_X] as number;
+      const toY = rows[at + TO_Y] as number;
+      const fromX = rows[at + FROM_X] as number;
+      const fromY = rows[at + FROM_Y] as number;
+      const reach = radius + Math.abs(toX - fromX) + Math.abs(toY - fromY);
+      if (Math.abs(toX + ORIGIN_X - x) > reach || Math.abs(toY + ORIGIN_Y - y) > reach) continue;
+      const share = this.#share(at, now);
+      const distance = Math.hypot(
+        fromX * (1 - share) + toX * share + ORIGIN_X - x,
+        fromY * (1 - share) + toY * share + ORIGIN_Y - y,
+      );
       if (distance <= radius) found.push([distance, row]);
     }
-    return found
-      .sort((a, b) => a[0] - b[0])
-      .slice(0, limit)
-      .map(([, row]) => row);
+    found.sort((a, b) => a[0] - b[0]);
+    return { rows: found.slice(0, limit).map(([, row]) => row), count: found.length };
   }
 
   /** Page clock -> server clock, ms. */

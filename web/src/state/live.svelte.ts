@@ -19,6 +19,8 @@ class Live {
   fleetVersion = $state(0);
   /** Vehicles under the last click, when there were several. */
   stack = $state.raw<string[]>([]);
+  /** How many there were under it; the stack holds the nearest. */
+  stackCount = $state(0);
   selected = $state<string | null>(null);
   card = $state.raw<VehicleCard | null>(null);
   cardMissing = $state(false);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Fleet, toLatitude } from "../state/fleet";
+import { BLOCK, Fleet, mercatorX, mercatorY, toLatitude } from "../state/fleet";
 import { decode } from "../wire/frame";
 import { frame } from "./made";
 
@@ -81,5 +81,100 @@ describe("Fleet", () => {
     expect(fleet.size).toBe(3000);
     expect(fleet.find("V0")?.latitude).toBeCloseTo(50, 4);
     expect(fleet.find("V2999")?.latitude).toBeCloseTo(52.999, 4);
+  });
+});
+
+describe("what the map and the list show", () => {
+  const three = () => {
+    const fleet = new Fleet();
+    const places: [number, number, number, number][] = [
+      [0, 51.5, -0.12, 0],
+      [1, 51.5, -0.12, 0],
+      [2, 52.5, -1.8, 90_000],
+    ];
+    const names: [number, string, string][] = [
+      [0, "A", "Car"],
+      [1, "B", "Truck"],
+      [2, "C", "Car"],
+    ];
+    fleet.apply(decode(frame(places, names, true)));
+    return fleet;
+  };
+  const ids = (fleet: Fleet) =>
+    fleet
+      .all()
+      .map((v) => v.id)
+      .sort();
+
+  it("follows the filter's area, types and ids, and comes back when it is cleared", () => {
+    const fleet = three();
+    fleet.setFilter({ area: [-1, 51, 0, 52] });
+    expect(ids(fleet)).toEqual(["A", "B"]);
+    fleet.setFilter({ area: [-1, 51, 0, 52], matches: (_, type) => type === "Car" });
+    expect(ids(fleet)).toEqual(["A"]);
+    fleet.apply(decode(frame([[0, 53, -0.12, 0]]))); // it leaves the area
+    expect(ids(fleet)).toEqual([]);
+    expect(fleet.size).toBe(3);
+    fleet.setFilter(null);
+    expect(ids(fleet)).toEqual(["A", "B", "C"]);
+  });
+
+  it("names all vehicles that lie on each other, and no hidden one", () => {
+    const fleet = three();
+    const [x, y] = [mercatorX(-0.12), mercatorY(51.5)];
+    expect(fleet.near(x, y, 1e-6, 1)).toEqual({ rows: [0], count: 2 });
+    fleet.setFilter({ matches: (id) => id === "B" });
+    expect(fleet.near(x, y, 1e-6, 5)).toEqual({ rows: [1], count: 1 });
+  });
+
+  it("sends the GPU the rows that changed, and nothing when nothing did", () => {
+    const fleet = new Fleet();
+    const many = Array.from({ length: 900 }, (_, i) => i);
+    for (const part of [many.slice(0, 20), many.slice(20, 40)]) {
+      const names = part.map((i): [number, string, string] => [i, `V${i}`, ""]);
+      fleet.apply(
+        decode(
+          frame(
+            part.map((i): [number, number, number, number] => [i, 51, -1, 0]),
+            names,
+          ),
+        ),
+      );
+    }
+    expect(fleet.takeChanged()).toEqual([[0, 40]]);
+    expect(fleet.takeChanged()).toEqual([]);
+    for (let first = 40; first < 900; first += 20) {
+      const part = many.slice(first, first + 20);
+      fleet.apply(
+        decode(
+          frame(
+            part.map((i): [number, number, number, number] => [i, 51, -1, 0]),
+            part.map((i): [number, string, string] => [i, `V${i}`, ""]),
+          ),
+        ),
+      );
+    }
+    fleet.takeChanged();
+    fleet.apply(
+      decode(
+        frame([
+          [5, 51.001, -1, 0],
+          [899, 51.001, -1, 0],
+        ]),
+      ),
+    );
+    expect(fleet.takeChanged()).toEqual([
+      [0, BLOCK],
+      [896, 900],
+    ]);
+  });
+
+  it("knows how late the drawing is", () => {
+    const fleet = three();
+    expect(fleet.drawDelay(0.95)).toBeNull();
+    fleet.apply(decode(frame([[0, 51.5, -0.12, 400]])));
+    fleet.shownNow();
+    expect(fleet.drawDelay(0.95)).toBeGreaterThanOrEqual(400);
+    expect(fleet.drawDelay(0.95)).toBeLessThan(5000);
   });
 });
