@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.staticfiles import StaticFiles
@@ -21,14 +22,18 @@ from starlette.types import Scope
 import watling
 from watling.broker.admin import watermarks
 from watling.broker.client import client_config
-from watling.broker.fetch import Fetcher
+from watling.broker.errors import BrokerUnreachable
+from watling.broker.fetch import Fetcher, OffsetOutOfRange
 from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.dashboard.api import live_routes
 from watling.dashboard.explore import explore_routes
 from watling.dashboard.feed import KafkaFeed, Reader
 from watling.dashboard.guard import Guard
+from watling.dashboard.history.cards import ReadRecord
+from watling.dashboard.history.models import Refusal
 from watling.dashboard.history.pool import QueryPool
+from watling.dashboard.history.routes import history_routes
 from watling.dashboard.hot import HotState
 from watling.dashboard.hub import Hub
 from watling.dashboard.jobs import Jobs
@@ -42,6 +47,8 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 BASEMAP = HERE / "basemap"
 MAX_AGE_S = 31_536_000
+RECORD_BYTES = 32 * 1024 * 1024
+RECORD_S = 3.0
 
 
 class Feed(Protocol):
@@ -78,8 +85,10 @@ def create_app(
     status: StatusSource,
     feeds: Sequence[Feed] = (),
     static: Path = STATIC,
+    read_record: ReadRecord | None = None,
 ) -> FastAPI:
     """The page. `status` tells totals and lag, `feeds` fill the map; both are started and stopped with the app.
+    `read_record` reads one record of Kafka for a vehicle's card.
 
     `app.state.hot` is the `HotState`, `app.state.hub` the `Hub`, `app.state.pool` the `QueryPool` of its queries.
     """
@@ -112,9 +121,12 @@ def create_app(
         docs_url=None,  # Swagger's page loads scripts from another host
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses={422: {"model": Refusal, "description": "A parameter does not fit"}},
     )
     app.state.hot, app.state.hub, app.state.pool = hot, hub, pool
     app.add_middleware(Guard, host=settings.page.host)
+    app.add_exception_handler(RequestValidationError, refuse)
+    app.include_router(history_routes(settings, contracts, pool, read_record))
     app.include_router(live_routes(hot, hub))
     app.include_router(explore_routes(settings, contracts, pool))
     app.include_router(
@@ -145,6 +157,35 @@ def create_app(
             return PlainTextResponse(text, status_code=503)
 
     return app
+
+
+async def refuse(_: Request, error: Exception) -> JSONResponse:
+    """A parameter that does not fit, in a sentence."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"`{'.'.join(str(p) for p in f['loc'][1:]) or f['loc'][0]}`: {f['msg']}" for f in faults[:5])
+    return JSONResponse({"detail": said or "the request does not fit"}, status_code=422)
+
+
+def read_one(settings: Settings) -> ReadRecord:
+    """Reads single records of the broker of `settings`, each with a consumer of its own."""
+
+    def read(topic: str, partition: int, offset: int) -> bytes | None:
+        try:
+            fetcher = Fetcher(client_config(settings), topic, {partition: offset})
+        except OffsetOutOfRange:
+            return None
+        try:
+            records = fetcher.fetch(1, RECORD_BYTES, RECORD_S).records
+        except OffsetOutOfRange:
+            return None
+        finally:
+            fetcher.close()
+        if records.num_rows == 0:
+            raise BrokerUnreachable(f"the broker gave no record of {topic} within {RECORD_S:g} s")
+        row = records.slice(0, 1).to_pylist()[0]
+        return row["value"] if row["_kafka_offset"] == offset else None
+
+    return read
 
 
 def follow_broker(settings: Settings, contracts: Mapping[str, Contract]) -> list[KafkaFeed]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from watling.config import Settings
 from watling.contracts import Contract
-from watling.dashboard.app import Feed, create_app, follow_broker
+from watling.dashboard.app import Feed, create_app, follow_broker, read_one
 from watling.dashboard.status import StatusSource
 from watling.errors import UsageError
 
@@ -63,7 +63,7 @@ def serve(
     """
     bound = listen(settings)
     feeds = follow_broker(settings, contracts) if feeds is None else feeds
-    app = create_app(settings, contracts=contracts, status=status, feeds=feeds)
+    app = create_app(settings, contracts=contracts, status=status, feeds=feeds, read_record=read_one(settings))
     server = _Server(config(app), lambda: ready(address(settings)) if ready else None)
     try:
         server.run(sockets=[bound])
