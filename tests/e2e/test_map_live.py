@@ -1,0 +1,180 @@
+"""The map in a real browser: silent and overlapping vehicles, areas, colours and cells, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import h3ronpy
+import pyarrow as pa
+import pytest
+from h3ronpy.vector import coordinates_to_cells
+from playwright.sync_api import Page, Route, expect
+
+from tests.e2e.made_up_city import MadeUpCity, served, shaped
+from watling.dashboard import HotState
+from watling.dashboard.app import STATIC
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not (STATIC / "index.html").is_file(), reason="the page is not built: tools/build_page.py"),
+]
+WAIT_MS = 20_000
+STACK = (52.10, -0.60)  # eight vehicles stand here
+SILENT_MS = 200_000
+
+
+class Parked(MadeUpCity):
+    """Eight vehicles on one spot, heard now, and three in a row that were heard minutes ago."""
+
+    began_ms = int(time.time() * 1000)
+
+    def step(self, hot: HotState, tick: int) -> None:
+        lat, lon = STACK
+        place = {"latitude": lat, "longitude": lon, "speed_kmh": 0.0}
+        rows = [{"id": f"{i}-{tick}", "vehicle_id": f"PARK-{i}", "vehicle_type": "Bus", **place} for i in range(8)]
+        self._give(hot, "vehicle", rows)
+        if tick == 0:
+            at = self.began_ms - SILENT_MS
+            lost = [
+                {"id": f"s{i}", "vehicle_id": f"LOST-{i}", "latitude": 51.9, "longitude": -1.0 - i / 10, "speed_kmh": 90.0,
+                 "heading_deg": 90.0, "event_ms": at - i * 60_000, "_ingested_ms": at - i * 60_000} for i in range(3)
+            ]  # fmt: skip
+            hot.apply("vehicle", shaped("vehicle", lost, offset=1_000_000))
+
+
+@pytest.fixture(scope="module")
+def parked() -> Iterator[str]:
+    with served(Parked(hz=2)) as (address, _):
+        yield address
+
+
+def map_box(page: Page) -> dict[str, float]:
+    canvas = page.locator(".maplibregl-canvas")
+    expect(canvas).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+    box = canvas.bounding_box()
+    assert box is not None
+    return dict(box)
+
+
+def test_silent_vehicles_are_listed_and_do_not_drive_on(parked: str, open_page: Any) -> None:
+    """A vehicle that is heard no more must not glide on over the map as if it were."""
+    page = open_page(parked)
+    silent = page.get_by_test_id("silent")
+    expect(silent.locator("summary")).to_have_text("Silent: 3", timeout=WAIT_MS)
+    silent.locator("summary").click()
+    rows = silent.locator("li")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("LOST-2")  # the longest silent first
+    rows.first.locator("button").click()
+    card = page.get_by_role("article", name="Vehicle LOST-2")
+    expect(card).to_contain_text("51.9000, -1.2000", timeout=WAIT_MS)
+    page.wait_for_timeout(1500)
+    expect(card).to_contain_text("51.9000, -1.2000")
+
+
+def test_a_click_on_overlapping_vehicles_lists_them(parked: str, open_page: Any) -> None:
+    """Eight buses at one stop: each of them can be reached."""
+    page = open_page(parked)
+    box = map_box(page)
+    page.get_by_role("button", name="PARK-0").first.click()  # the map brings it into the middle
+    page.wait_for_timeout(2500)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    stack = page.locator("article .stack")
+    expect(stack).to_contain_text("8 vehicles here", timeout=WAIT_MS)
+    stack.get_by_role("button", name="PARK-5").click()
+    expect(page.get_by_role("article", name="Vehicle PARK-5")).to_be_visible(timeout=WAIT_MS)
+
+
+def test_an_area_is_drawn_typed_and_cleared(parked: str, open_page: Any) -> None:
+    """The area can be set by mouse and without one, and drawing it does not move the map."""
+    page = open_page(parked)
+    box = map_box(page)
+    tools = page.get_by_role("group", name="Map tools")
+    clear = tools.get_by_role("button", name="Clear area")
+    left, top = box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.4
+    page.mouse.move(left, top)
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    page.mouse.move(left + 150, top + 90, steps=5)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect(clear).to_be_visible(timeout=WAIT_MS)
+    tools.get_by_role("button", name="Area in degrees").click()
+    form = tools.get_by_role("form", name="Area in degrees")
+    drawn = [float(form.locator("input").nth(i).input_value()) for i in range(4)]
+    assert drawn[0] < drawn[2]
+    assert drawn[1] < drawn[3]
+    clear.click()
+    tools.get_by_role("button", name="Area", exact=True).click()
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move(left + 150, top + 90, steps=5)
+    page.mouse.up()
+    expect(clear).to_be_visible(timeout=WAIT_MS)
+    again = [float(form.locator("input").nth(i).input_value()) for i in range(4)]
+    assert again == pytest.approx(drawn, abs=1e-3)  # the same rectangle: the map did not move
+    form.locator("input").nth(0).fill("9")
+    form.get_by_role("button", name="Apply").click()
+    expect(form.get_by_role("alert")).to_contain_text("West must be less than east")
+    form.get_by_role("button", name="Use this view").click()
+    assert float(form.locator("input").nth(0).input_value()) < drawn[0]
+
+
+def test_cells_are_drawn_at_the_zooms_resolution_and_picked(parked: str, open_page: Any) -> None:
+    """Density and mean speed come from the server, and a click on a cell filters by it."""
+    asked: list[dict[str, list[str]]] = []
+
+    def cells(route: Route) -> None:
+        query = parse_qs(urlparse(route.request.url).query)
+        asked.append(query)
+        resolution = int(query["resolution"][0])
+        middle = coordinates_to_cells(pa.array([STACK[0]]), pa.array([STACK[1]]), resolution)
+        around = pa.array(h3ronpy.cells_to_string(h3ronpy.grid_disk(middle, 6, flatten=True))).to_pylist()
+        rows = [[c, 10 ** (i % 4), 20.0 * (i % 7)] for i, c in enumerate(sorted(around))]
+        route.fulfill(
+            body=json.dumps({"resolution": resolution, "cells": rows, "as_of_ms": None}),
+            content_type="application/json",
+        )
+
+    page = open_page(parked)
+    page.route(re.compile("/api/cells"), cells)
+    box = map_box(page)
+    before = page.locator(".maplibregl-canvas").screenshot()
+    tools = page.get_by_role("group", name="Map tools")
+    tools.get_by_role("button", name="Density").click()
+    legend = page.get_by_test_id("cells")
+    expect(legend).to_contain_text("127 cells", timeout=WAIT_MS)
+    assert asked[-1]["measure"] == ["count"]
+    page.wait_for_timeout(1000)
+    assert page.locator(".maplibregl-canvas").screenshot() != before
+    tools.get_by_role("button", name="Mean speed").click()
+    expect(legend).to_contain_text("Mean speed in a cell", timeout=WAIT_MS)
+    coarse = int(asked[-1]["resolution"][0])
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(6):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(300)
+    with page.expect_response(lambda r: f"resolution={coarse}" not in r.url and "/api/cells" in r.url, timeout=WAIT_MS):
+        pass
+    assert int(asked[-1]["resolution"][0]) > coarse
+    # nothing but cells under the pointer: a click filters by one, and again clears it
+    page.mouse.move(box["x"] + box["width"] / 2 + 5, box["y"] + box["height"] / 2)
+    expect(legend).to_contain_text("km/h", timeout=WAIT_MS)
+
+
+def test_colour_by_type_changes_the_legend_and_the_map(parked: str, open_page: Any) -> None:
+    """Types are told apart by shape too, and the legend says which is which."""
+    page = open_page(parked)
+    map_box(page)
+    by_speed = page.locator(".maplibregl-canvas").screenshot()
+    tools = page.get_by_role("group", name="Map tools")
+    tools.get_by_role("button", name="Type").click()
+    expect(tools).to_contain_text("motorcycle")
+    page.wait_for_timeout(800)
+    assert page.locator(".maplibregl-canvas").screenshot() != by_speed
