@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from watling.config import MIB, Settings
-from watling.contracts.model import Contract
+from watling.contracts.model import PROVENANCE, Contract
 from watling.dashboard.history.pool import QueryPool
+from watling.lake.tables import QUARANTINE, QUARANTINE_SCHEMA
 from watling.query.formats import plain, write
 from watling.query.sql import Answer, Limits
 
@@ -60,6 +61,12 @@ def explore_routes(settings: Settings, contracts: Mapping[str, Contract], pool: 
         504: {"description": "Out of time"},
     }
 
+    known = tables(contracts)
+
+    @routes.get("/tables", summary="The tables that SQL may name, with their columns")
+    def listed() -> list[dict[str, Any]]:
+        return known
+
     @routes.post("", summary="Rows of one reading statement", responses=errors)
     async def sql(question: SqlQuestion, request: Request) -> dict[str, Any]:
         whole = pool.limits(question.limit)
@@ -90,6 +97,27 @@ def explore_routes(settings: Settings, contracts: Mapping[str, Contract], pool: 
         return FileResponse(path, filename=name, media_type=MEDIA[question.format], headers=headers, background=gone)
 
     return routes
+
+
+def tables(contracts: Mapping[str, Contract]) -> list[dict[str, Any]]:
+    """[{name, description, columns: [{name, type, unit, description}]}]: a table a stream, and quarantine."""
+    streams = [
+        {
+            "name": contract.name,
+            "description": contract.description,
+            "columns": [
+                {"name": f.name, "type": f.type, "unit": f.unit, "description": f.description}
+                for f in (*contract.fields, *PROVENANCE)
+            ],
+        }
+        for contract in contracts.values()
+    ]
+    held = [
+        {"name": f.name, "type": str(f.field_type), "unit": None, "description": f.doc or ""}
+        for f in QUARANTINE_SCHEMA.fields
+    ]
+    about = "What did not fit its contract, with its bytes and the reason; released_at is set once replay landed it"
+    return [*streams, {"name": QUARANTINE, "description": about, "columns": held}]
 
 
 def answered(answer: Answer, limits: Limits, units: Mapping[str, str]) -> dict[str, Any]:

@@ -56,6 +56,15 @@ def test_rows_are_those_of_the_command(page: LakePage, client: httpx.Client) -> 
     assert answer["snapshots"].keys() == {"vehicle"}
 
 
+def test_the_columns_named_are_those_of_the_tables(client: httpx.Client) -> None:
+    """A name that the page offers to insert must be one that the lake knows."""
+    listed = {t["name"]: [c["name"] for c in t["columns"]] for t in client.get("/api/sql/tables").json()}
+    assert {"vehicle", "gps", "traffic", "weather", "emergency", "quarantine"} == listed.keys()
+    for table in ("vehicle", "quarantine"):
+        answer = client.post("/api/sql", json={"sql": f"select * from {table} limit 0"}).json()
+        assert sorted(c["name"] for c in answer["columns"]) == sorted(listed[table])
+
+
 def test_what_was_cut_is_said(client: httpx.Client) -> None:
     """A cut answer must not pass for the whole."""
     answer = client.post("/api/sql", json={"sql": "from vehicle", "limit": 5}).json()

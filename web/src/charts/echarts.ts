@@ -2,20 +2,11 @@
 // weight of the charts.
 
 import { BarChart, PieChart } from "echarts/charts";
-import { AriaComponent, GridComponent, LegendComponent, TitleComponent, TooltipComponent } from "echarts/components";
+import { AriaComponent, GridComponent, LegendPlainComponent, TooltipComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 
-use([
-  BarChart,
-  PieChart,
-  GridComponent,
-  TooltipComponent,
-  LegendComponent,
-  TitleComponent,
-  AriaComponent,
-  CanvasRenderer,
-]);
+use([BarChart, PieChart, GridComponent, TooltipComponent, LegendPlainComponent, AriaComponent, CanvasRenderer]);
 
 export type { EChartsType } from "echarts/core";
 export { init };

@@ -45,7 +45,6 @@ export function options(kind: Exclude<Kind, "line">, grouped: Grouped, look: Loo
     color: SERIES_COLORS[look.theme],
     backgroundColor: "transparent",
     textStyle: { fontFamily: FONT, color: look.ink.soft },
-    title: { show: false, text: look.label },
     aria: {
       enabled: true,
       label: { enabled: true, description: describe(grouped, look) },

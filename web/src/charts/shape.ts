@@ -12,7 +12,7 @@ export interface Column {
 export type Row = readonly unknown[];
 export type Kind = "bars" | "pie" | "line" | "histogram";
 
-/** Which columns are drawn, by name; what is left out is chosen. */
+/** Which columns are drawn, by name; what is left out is chosen. An empty `series`: not split, whatever there is. */
 export interface Choice {
   readonly x?: string | null | undefined;
   readonly y?: string | null | undefined;
@@ -86,7 +86,8 @@ export function choose(
   const wanted = named(choice.y);
   const numbers = columns.map((c, i) => (isNumber(c) && i !== x && i !== series ? i : -1)).filter((i) => i >= 0);
   const y = wanted >= 0 ? [wanted] : numbers;
-  if (series < 0 && kind === "line" && !choice.series) series = first((c, i) => i !== x && !isNumber(c) && !isTime(c));
+  if (series < 0 && kind === "line" && choice.series !== "")
+    series = first((c, i) => i !== x && !isNumber(c) && !isTime(c));
   return { x, y: series >= 0 ? y.slice(0, 1) : y, series };
 }
 
