@@ -1,0 +1,112 @@
+"""The page's queries: few at once, shared where they are the same, stopped where nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+from fastapi import HTTPException
+
+from watling.config import load_settings
+from watling.dashboard.history.pool import QueryPool
+from watling.query.errors import QueryCancelled, QueryError
+
+
+class Leaving:
+    """A request whose client leaves at a moment."""
+
+    def __init__(self, after_s: float) -> None:
+        self.at = time.monotonic() + after_s
+
+    async def is_disconnected(self) -> bool:
+        return time.monotonic() > self.at
+
+
+def until(cancel: threading.Event) -> str:
+    if cancel.wait(10):
+        raise QueryCancelled("stopped")
+    return "ended by itself"
+
+
+def test_equal_questions_run_once_and_are_kept() -> None:
+    """Fifty viewers of one page cost the lake what one costs."""
+    runs = []
+
+    def work(_: threading.Event) -> int:
+        runs.append(1)
+        time.sleep(0.1)
+        return len(runs)
+
+    async def main() -> None:
+        pool = QueryPool(load_settings())
+        assert await asyncio.gather(*(pool.run(None, work, "k") for _ in range(50))) == [1] * 50
+        assert await pool.run(None, work, "k") == 1
+        assert await pool.run(None, work, "other") == 2
+        await pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_query_ends_when_its_last_client_leaves() -> None:
+    """Whoever closes the page frees the machine; whoever still waits gets the answer."""
+    stopped: list[bool] = []
+
+    def work(cancel: threading.Event) -> str:
+        stopped.append(cancel.wait(1.0))
+        if stopped[-1]:
+            raise QueryCancelled("stopped")
+        return "done"
+
+    async def main() -> None:
+        pool = QueryPool(load_settings())
+        leaving, staying = pool.run(Leaving(0.1), work, "k"), pool.run(Leaving(9), work, "k")  # type: ignore[arg-type]
+        first, second = await asyncio.gather(leaving, staying, return_exceptions=True)
+        assert isinstance(first, HTTPException)
+        assert second == "done"
+        with pytest.raises(HTTPException):
+            await pool.run(Leaving(0.1), work, "alone")  # type: ignore[arg-type]
+        await asyncio.sleep(0.3)
+        assert stopped == [False, True]
+        await pool.close()
+
+    asyncio.run(main())
+
+
+def test_more_than_fit_wait_and_are_then_refused() -> None:
+    """A storm of queries gives a clear 503, not a page that hangs."""
+
+    async def main() -> None:
+        pool = QueryPool(load_settings(), at_once=2, wait_s=0.2)
+        running = [asyncio.create_task(pool.run(Leaving(1), until)) for _ in range(2)]  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        with pytest.raises(HTTPException) as refused:
+            await pool.run(None, until)
+        assert refused.value.status_code == 503
+        await asyncio.gather(*running, return_exceptions=True)
+        assert await pool.run(None, lambda _: "free again") == "free again"
+        await pool.close()
+
+    asyncio.run(main())
+
+
+def test_faults_become_answers() -> None:
+    """A query that cannot be is the asker's fault, and said so; it is tried anew next time."""
+    runs: list[int] = []
+
+    def work(_: threading.Event) -> str:
+        runs.append(1)
+        if len(runs) == 1:
+            raise QueryError("no such column")
+        return "ok"
+
+    async def main() -> None:
+        pool = QueryPool(load_settings())
+        with pytest.raises(HTTPException) as refused:
+            await pool.run(None, work, "k")
+        assert (refused.value.status_code, refused.value.detail) == (422, "no such column")
+        assert await pool.run(None, work, "k") == "ok"
+        await pool.close()
+
+    asyncio.run(main())
