@@ -31,5 +31,5 @@ export function kindOf(type: string): number {
 /** After Okabe and Ito: told apart by colour-blind eyes; the shapes tell them apart without any colour. */
 export const KIND_COLORS: Record<Theme, readonly string[]> = {
   dark: ["#56b4e9", "#e69f00", "#f0e442", "#1fb58a", "#cc79a7", "#ff7a3c", "#a9b4bd"],
-  light: ["#0072b2", "#9a6a00", "#6b6400", "#00795a", "#a34b7f", "#b84a00", "#687784"],
+  light: ["#0072b2", "#9a6a00", "#33302b", "#00795a", "#a34b7f", "#b84a00", "#687784"],
 };
