@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -151,11 +148,12 @@ def _page(found: Settings) -> Iterator[Finding]:
 
 def _spark() -> Finding:
     from watling.ops.machine import Finding
+    from watling.pipeline.engines.spark import session
 
-    home = os.environ.get("JAVA_HOME")
-    java = Path(home) / "bin" / "java" if home else None
-    path = str(java) if java is not None and java.is_file() else shutil.which("java")
-    if path is None:
-        todo = "Only the Spark engine needs one (17 or newer); the embedded engine does not."
-        return Finding("JDK for Spark", "warning", "none", todo)
-    return Finding("JDK for Spark", "ok", path)
+    try:
+        jdk = session.check()
+    except WatlingError as error:
+        return Finding(
+            "Spark", "warning", error.message, "Only `--engine spark` needs it; the embedded engine does not."
+        )
+    return Finding("Spark", "ok", f"PySpark, and Java {jdk.version} in {jdk.home}")

@@ -1,0 +1,93 @@
+"""Receives settings; gives the Spark session that the engine's streams share, never one that starts half.
+
+What could hinder it is looked at first: PySpark, a JDK, the jars that read Kafka (the committed list `spark-4.1`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from watling.broker import jars
+from watling.config import Settings
+from watling.errors import UnreachableError, UsageError
+from watling.pipeline.engines.spark import java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+log = logging.getLogger(__name__)
+
+LOCK = "spark-4.1"
+MIB = 1024 * 1024
+
+
+def check() -> java.Jdk:
+    """Everything that a session needs and that can be known without starting one. Gives the JDK.
+
+    Raises:
+        UsageError: PySpark is not installed; NoJava: no JDK fits.
+    """
+    if importlib.util.find_spec("pyspark") is None:
+        raise UsageError("PySpark is not installed: `pip install 'watling[spark]'`. The embedded engine needs none.")
+    return java.find()
+
+
+def open_session(settings: Settings, master: str | None = None, name: str = "watling") -> SparkSession:
+    """A Spark session by these settings: local by default, UTC, no UI, bound to loopback when it is local.
+
+    A session that this process already has is given as it is. `spark.properties` of the settings win over everything here.
+
+    Raises:
+        UsageError: PySpark or a JDK is missing. UnreachableError: the jars cannot be had, or the master does not answer.
+    """
+    jdk = check()
+    found = jars.resolve(LOCK)
+    os.environ["JAVA_HOME"] = str(jdk.home)
+    os.environ.setdefault("PYSPARK_PYTHON", settings.spark.python or sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    from pyspark.sql import SparkSession
+
+    wanted = master or settings.spark.master
+    local = wanted.startswith("local")
+    properties = {
+        "spark.jars": ",".join(str(path) for path in found),
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.driver.maxResultSize": "0",  # what comes back is bounded by the batch
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "12000",
+        "spark.sql.execution.arrow.useLargeVarTypes": "true",
+        "spark.sql.streaming.numRecentProgressUpdates": "10",
+        "spark.sql.streaming.stopTimeout": "60000",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # what is kept between two jobs is compressed already
+        "spark.cleaner.referenceTracking.cleanCheckpoints": "false",
+        "spark.ui.enabled": str(settings.spark.ui).lower(),
+        "spark.ui.showConsoleProgress": "false",
+        "spark.local.dir": str(settings.home.resolve() / "spark" / "scratch"),
+        "spark.sql.warehouse.dir": str(settings.home.resolve() / "spark" / "warehouse"),
+        **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
+        **({"spark.archives": settings.spark.archives} if settings.spark.archives else {}),
+        **settings.spark.properties,
+    }
+    if local:
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # the UI and every other port listen on loopback only
+    builder = SparkSession.builder.appName(name).master(wanted)
+    for key, value in properties.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        raise UnreachableError(
+            f"Spark on {wanted} did not start ({type(error).__name__}: {str(error).splitlines()[0][:300]}). "
+            f"It ran on Java {jdk.version} in {jdk.home}. Check `spark.master` in `watling config show`, and that "
+            "the master runs and that its workers are reached from here."
+        ) from error
+    session.sparkContext.setLogLevel("ERROR")
+    log.info("Spark %s on %s, Java %s in %s", session.version, wanted, jdk.version, jdk.home)
+    return session
