@@ -43,17 +43,26 @@ def city() -> Iterator[tuple[str, MadeUpCity]]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Any]:
-    """`open_page(address, **context)` gives a page. At the end: no console error, no request to another host."""
+    """`open_page(address, noise=(), **context)` gives a page. At the end: no console error but those that hold a text of
+    `noise`, no request to another host."""
     opened: list[tuple[Any, list[str], list[str]]] = []
 
-    def open_(address: str, **options: Any) -> Page:
+    def open_(address: str, noise: tuple[str, ...] = (), **options: Any) -> Page:
+        origin = "/".join(address.split("/", 3)[:3]) + "/"
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         page = context.new_page()
         errors: list[str] = []
         foreign: list[str] = []
-        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda m: (
+                errors.append(m.text)
+                if m.type in ("error", "warning") and not any(n in m.text for n in noise)
+                else None
+            ),
+        )
         page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else foreign.append(r.url))
+        page.on("request", lambda r: None if r.url.startswith((origin, "data:", "blob:")) else foreign.append(r.url))
         opened.append((context, errors, foreign))
         page.goto(address)
         return page

@@ -91,7 +91,8 @@ export function choose(
   return { x, y: series >= 0 ? y.slice(0, 1) : y, series };
 }
 
-/** Rows as bars or slices: a category each value of x, the largest first unless x has an order of its own. */
+/** Rows as bars or slices: a category each value of x. Rows that name each category once keep their order, as whoever
+ *  asked ordered them; else, and for a pie, the largest come first unless x has an order of its own. */
 export function group(kind: Kind, columns: readonly Column[], rows: readonly Row[], choice: Choice): Grouped {
   const { x, y, series } = choose(kind, columns, choice);
   if (x < 0 || y.length === 0) return { categories: [], series: [], of: 0 };
@@ -114,7 +115,8 @@ export function group(kind: Kind, columns: readonly Column[], rows: readonly Row
   }
   const ordered = kind === "histogram" || isTime(columns[x] as Column) || isNumber(columns[x] as Column);
   const keys = [...names.keys()];
-  if (!ordered) keys.sort((a, b) => (totals.get(b) ?? 0) - (totals.get(a) ?? 0));
+  const asAsked = kind !== "pie" && names.size === rows.length;
+  if (!ordered && !asAsked) keys.sort((a, b) => (totals.get(b) ?? 0) - (totals.get(a) ?? 0));
   return {
     categories: keys.map((k) => names.get(k) as Category),
     series: [...cells].map(([name, values]) => ({ name, values: keys.map((k) => values.get(k) ?? null) })),

@@ -32,6 +32,16 @@ describe("what a chart draws", () => {
     expect(grouped.categories[2]?.value).toBeNull();
   });
 
+  it("keeps the order that whoever asked gave, where each category comes once", () => {
+    const rows = [
+      ["Ford", 1],
+      ["BMW", 5],
+    ];
+    const names = (kind: "bars" | "pie") => group(kind, [make, n], rows, {}).categories.map((c) => c.name);
+    expect(names("bars")).toEqual(["Ford", "BMW"]);
+    expect(names("pie")).toEqual(["BMW", "Ford"]);
+  });
+
   it("joins what a pie cannot show, so that its whole stays the whole", () => {
     const rows = Array.from({ length: 12 }, (_, i) => [`m${i}`, 1]);
     const pie = atMost(group("pie", [make, n], rows, {}), 8, true);
@@ -90,7 +100,7 @@ describe("what a chart draws", () => {
       tooltip: { renderMode: string };
       aria: { enabled: boolean };
     };
-    expect(drawn.series[0]?.data.map((d) => d.itemStyle.opacity)).toEqual([0.3, 1]);
+    expect(drawn.series[0]?.data.map((d) => d.itemStyle.opacity)).toEqual([1, 0.3]);
     expect(drawn.tooltip.renderMode).toBe("richText");
     expect(drawn.aria.enabled).toBe(true);
   });
