@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_until
 from tests.integration.dashboard.varied_lake import MINUTE_MS, NOON, START_MS, VariedLake
 from watling.dashboard import create_app
 from watling.dashboard.history.answers import bucket
@@ -340,7 +340,7 @@ def test_a_slow_query_is_stopped_at_its_limit(tmp_path: Path) -> None:
         assert answer.status_code == 504
         assert "0.5 s" in answer.json()["detail"]
         assert time.monotonic() - begun < 10
-        assert client.get("/api/tiles/entries", params=HOUR).status_code == 200
+        assert wait_until(lambda: client.get("/api/tiles/by_make", params=HOUR).status_code == 200, 20)
 
 
 def test_a_query_is_stopped_when_its_viewer_leaves(tmp_path: Path) -> None:

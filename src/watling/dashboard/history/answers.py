@@ -17,11 +17,13 @@ from watling.dashboard.history.models import Column, ColumnKind, TileAnswer
 from watling.dashboard.history.past import Past
 from watling.dashboard.history.tiles import EACH, Tile
 from watling.query.formats import plain
+from watling.query.sql import Answer
 
 MAX_ROWS = 2_000
 BUCKETS = 120
 LATE_S = 60
 COVERS_KEPT = 512
+BACK_MS = (300_000, 3_600_000)
 WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600, 43200, 86400, 604800)
 
 
@@ -95,7 +97,7 @@ class TileAnswers:
         cut = False
         for asked, more in [([s], {"stream": s}) for s in fitting] if tile.each else [(list(streams), {})]:
             sql = tile.sql if not tile.each else f"WITH {EACH} AS (FROM {_name(asked[0])}) FROM ({tile.sql})"
-            got = self._past.ask(sql, asked, wanted, cancel, max_rows=MAX_ROWS, values={**values, **more})
+            got = self._rows(tile, sql, asked, wanted, cancel, {**values, **more})
             rows = got.rows if rows is None else pa.concat_tables([rows, got.rows], promote_options="permissive")
             cut = cut or got.cut or rows.num_rows > MAX_ROWS
         assert rows is not None
@@ -111,6 +113,21 @@ class TileAnswers:
             seconds=round(time.monotonic() - begun, 4),
             applies=True,
         )
+
+    def _rows(
+        self, tile: Tile, sql: str, streams: list[str], wanted: Filter, cancel: threading.Event, values: dict[str, Any]
+    ) -> Answer:
+        """The tile's rows. Those that it takes from the end of the range are looked for there first."""
+        for back_ms in BACK_MS if tile.newest is not None else ():
+            newest = max((t for s in streams if (t := self._past.held(s).extent()[1]) is not None), default=0)
+            end = min(wanted.end_ms, newest + 1)
+            if end - back_ms <= wanted.start_ms:
+                break
+            late = wanted.during(end - back_ms, wanted.end_ms)
+            got = self._past.ask(sql, streams, late, cancel, max_rows=MAX_ROWS, values=values)
+            if tile.newest is not None and got.rows.num_rows >= tile.newest:
+                return got
+        return self._past.ask(sql, streams, wanted, cancel, max_rows=MAX_ROWS, values=values)
 
     def _columns(self, tile: Tile, schema: pa.Schema, streams: tuple[str, ...]) -> list[Column]:
         units = {f.name: f.unit for s in streams for f in self._past.contracts[s].fields}

@@ -45,6 +45,9 @@ class Tile(BaseModel):
     streams: tuple[str, ...] | Literal["all"] = Field(description="streams that the SQL reads")
     sql: str = Field(min_length=1, max_length=20_000)
     each: bool = Field(False, description="run the SQL once a stream, which it calls `entry`; rows are joined")
+    newest: int | None = Field(
+        None, ge=1, le=2000, description="the SQL gives the newest rows, so many: older ones need not be read"
+    )
     unit: str | None = Field(None, max_length=40)
     units: dict[str, str] = Field(default_factory=dict, description="unit of an answer's column")
     by: str | None = Field(None, max_length=80, description="column whose value a click filters by")
