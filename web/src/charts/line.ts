@@ -55,7 +55,7 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
     {
       width: look.width,
       height: look.height,
-      padding: [8, 10, 0, 0],
+      padding: [8, 26, 0, 0],
       scales: { x: { time: lines.time }, y: { range: (_, min, max) => range(min, max) } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName(look.zone)),
       legend: { show: true, live: true },

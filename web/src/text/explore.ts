@@ -62,7 +62,7 @@ export const explore = {
     },
     {
       title: "Speeds as they are spread",
-      sql: "select speed_kmh\nfrom vehicle\nwhere speed_kmh is not null\nusing sample 5000 rows",
+      sql: "select speed_kmh\nfrom vehicle\nwhere speed_kmh is not null\nusing sample 900 rows",
     },
     {
       title: "What is in quarantine, and why",
