@@ -21,8 +21,9 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from watling.audit import last_verdict
 from watling.config import Settings
 from watling.contracts.model import Contract, Reason
-from watling.dashboard.history.pool import QueryPool
+from watling.dashboard.history.pool import QueryPool, refusal
 from watling.dashboard.jobs import JobRunning, Jobs
+from watling.errors import WatlingError
 from watling.lake.state import ancestors
 from watling.lake.tables import QUARANTINE, load_table
 from watling.query.sql import LakeSql, Limits
@@ -239,14 +240,20 @@ def operations_routes(
 
     def begin(kind: Literal["replay", "audit"], **asked: Any) -> dict[str, Any]:
         try:
+            pool.catalog()  # without a lake there is nothing to look at, and the work would make an empty one
             job = jobs.start(kind, **asked)
         except JobRunning as error:
             raise HTTPException(409, error.message) from error
+        except WatlingError as error:
+            raise refusal(error) from error
         held.forget()
         tables.forget()
         return job.json()
 
-    busy: dict[int | str, dict[str, Any]] = {409: {"description": "Another job runs"}}
+    busy: dict[int | str, dict[str, Any]] = {
+        409: {"description": "Another job runs"},
+        503: {"description": "No lake yet"},
+    }
 
     @routes.post(
         "/quarantine/replay",

@@ -164,3 +164,5 @@ def test_without_a_lake_it_says_so(tmp_path: Path) -> None:
         answer = client.post("/api/sql", json={"sql": "select 1"})
         assert (answer.status_code, "no lake yet" in answer.json()["detail"]) == (503, True)
         assert client.get("/api/operations").status_code == 503
+        assert client.post("/api/audit", json={}).status_code == 503
+    assert not (tmp_path / "lake").exists()  # asking must not make one
