@@ -19,11 +19,11 @@ from watling.dashboard.frames import encode
 from watling.dashboard.hot import HotState, now_ms
 from watling.dashboard.status import StatusReader, compose
 
-MOST_FRAMES_PER_SECOND, LEAST_FRAMES_PER_SECOND = 10.0, 4.0
+MOST_FRAMES_PER_SECOND, LEAST_FRAMES_PER_SECOND = 12.0, 4.0
 SENDS_PER_SECOND = 400.0  # over all viewers: what a twentieth of a core sends
 STATUS_S = 1.0
 PLACES_S = 2.0
-UNCONFIRMED = 4
+UNCONFIRMED = 5
 MAX_VIEWERS = 500
 SEND_TIMEOUT_S = 20.0
 PLACES_SENT = 500

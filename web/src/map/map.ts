@@ -13,7 +13,7 @@ import {
 } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import { Protocol } from "pmtiles";
-import { type Fleet, mercatorX, mercatorY, toLatitude, toLongitude } from "../state/fleet";
+import { clock, type Fleet, mercatorX, mercatorY, toLatitude, toLongitude } from "../state/fleet";
 import type { Theme } from "../state/prefs.svelte";
 import { isOpen } from "../wire/incident";
 import type { Camera, Incident, Places, Station, VehicleCard } from "../wire/types";
@@ -36,6 +36,7 @@ import { type ColorBy, VehicleLayer } from "./vehicles";
 const PICK_PX = 14;
 const PICK_MOST = 12;
 const RETRY_MS = 5000;
+const FADE_EVERY_S = 2;
 const GAP_MS = 120_000; // no line across a longer silence
 const HOME: [[number, number], [number, number]] = [
   [-2.15, 51.42],
@@ -64,8 +65,6 @@ export interface MapEvents {
   rests(view: View): void;
   /** A rectangle was drawn; null: given up. */
   drawn(area: Area | null): void;
-  /** The vehicles are on the screen as the fleet has them. */
-  painted(): void;
 }
 
 export class CityMap {
@@ -77,6 +76,8 @@ export class CityMap {
   #area: Area | null = null;
   #pickedCell: string | null = null;
   #tool: AreaTool;
+  #drawnVersion = -1;
+  #drawnAt = 0;
   #ready = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
@@ -130,7 +131,6 @@ export class CityMap {
       (area) => this.events.drawn(area),
     );
     this.map.on("moveend", () => this.events.rests(this.view));
-    this.map.on("render", () => this.events.painted());
     this.map.on("click", (event) => {
       const x = mercatorX(event.lngLat.lng);
       const y = mercatorY(event.lngLat.lat);
@@ -168,8 +168,14 @@ export class CityMap {
     this.map.setStyle(mapStyle(theme), { diff: false });
   }
 
-  /** The fleet changed. */
-  repaint(): void {
+  /** Call once an animation frame: draws again when vehicles changed or move, as fast as the GPU does. */
+  step(): void {
+    if (!this.#layer.finished()) return;
+    const now = clock();
+    const still = this.#drawnVersion === this.fleet.version && now > this.fleet.movingUntil;
+    if (still && now - this.#drawnAt < FADE_EVERY_S) return; // what is silent fades, also when nothing is heard at all
+    this.#drawnAt = now;
+    this.#drawnVersion = this.fleet.version;
     this.map.triggerRepaint();
   }
 
@@ -177,8 +183,8 @@ export class CityMap {
   setFleet(fleet: Fleet): void {
     if (fleet === this.fleet) return;
     this.fleet = fleet;
+    this.#drawnVersion = -1;
     this.#layer.setFleet(fleet);
-    this.map.triggerRepaint();
   }
 
   setColorBy(by: ColorBy): void {

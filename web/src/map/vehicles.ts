@@ -2,7 +2,8 @@
 //
 // One draw call. Coloured by speed: an arrow where a heading is known and the vehicle moves, a dot where it stands.
 // Coloured by type: a shape a kind, with a nose towards its heading while it moves. A ring once it is silent. Nothing is
-// extrapolated: a vehicle stops where it was last reported, and fades. Only rows that changed are sent to the GPU.
+// extrapolated: a vehicle stops where it was last reported, and fades. Only rows that changed are sent to the GPU, and no
+// frame is begun before the GPU has finished the last: on a slow one frames queue up otherwise, and show the past.
 
 import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibre } from "maplibre-gl";
 import { clock, type Fleet, FROM_X, KIND, ORIGIN_X, ORIGIN_Y, SPEED, START, STRIDE, TO_X } from "../state/fleet";
@@ -118,6 +119,7 @@ void main() {
 }`;
 
 const FLOAT = 4;
+const LONGEST_FRAME_S = 3; // then a fence counts as lost
 
 export class VehicleLayer implements CustomLayerInterface {
   readonly id = "vehicles";
@@ -125,6 +127,8 @@ export class VehicleLayer implements CustomLayerInterface {
   selected: number | null = null;
   colorBy: ColorBy = "speed";
   #map: MapLibre | null = null;
+  #gl: WebGL2RenderingContext | null = null;
+  #fence: { sync: WebGLSync; since: number } | null = null;
   #program: WebGLProgram | null = null;
   #buffer: WebGLBuffer | null = null;
   #array: WebGLVertexArrayObject | null = null;
@@ -153,6 +157,8 @@ export class VehicleLayer implements CustomLayerInterface {
 
   onAdd(map: MapLibre, gl: WebGL2RenderingContext): void {
     this.#map = map;
+    this.#gl = gl;
+    this.#fence = null;
     this.#program = link(gl);
     this.#buffer = gl.createBuffer();
     this.#array = gl.createVertexArray();
@@ -209,7 +215,23 @@ export class VehicleLayer implements CustomLayerInterface {
     gl.drawArrays(gl.POINTS, 0, this.#fleet.length);
     if (this.selected !== null) gl.drawArrays(gl.POINTS, this.selected, 1); // once more, above its neighbours
     gl.bindVertexArray(null);
-    if (now < this.#fleet.movingUntil) this.#map?.triggerRepaint();
+    this.#fleet.takeDrawn();
+    if (this.#fence) gl.deleteSync(this.#fence.sync);
+    const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    this.#fence = sync && { sync, since: now };
+    gl.flush();
+  }
+
+  /** True when the GPU has finished what it was last given. */
+  finished(): boolean {
+    const [gl, fence] = [this.#gl, this.#fence];
+    if (!gl || !fence) return true;
+    const done = gl.getSyncParameter(fence.sync, gl.SYNC_STATUS) === gl.SIGNALED || gl.isContextLost();
+    if (!done && clock() - fence.since < LONGEST_FRAME_S) return false;
+    gl.deleteSync(fence.sync);
+    this.#fence = null;
+    this.#fleet.shownNow();
+    return true;
   }
 
   #upload(gl: WebGL2RenderingContext): void {

@@ -97,6 +97,7 @@ export class Fleet {
   #dirty = new Uint8Array(1024 / BLOCK);
   #filter: FleetFilter | null = null;
   #waiting: { at: number; silent: Uint32Array }[] = [];
+  #drawing: { at: number; silent: Uint32Array }[] = [];
   #delays = new Float32Array(DELAYS);
   #delayed = 0;
 
@@ -148,16 +149,22 @@ export class Fleet {
     return changed > blocks * FULL_SHARE ? [[first[0], last[1]]] : ranges;
   }
 
-  /** What was applied so far is on the screen now. */
+  /** What was applied so far is being drawn. */
+  takeDrawn(): void {
+    this.#drawing.push(...this.#waiting);
+    this.#waiting = [];
+  }
+
+  /** What was being drawn is on the screen now. */
   shownNow(): void {
     const now = Date.now();
-    for (const { at, silent } of this.#waiting) {
+    for (const { at, silent } of this.#drawing) {
       const step = Math.max(1, Math.floor(silent.length / DELAYS_A_FRAME));
       for (let i = 0; i < silent.length; i += step) {
         this.#delays[this.#delayed++ % DELAYS] = now - at + (silent[i] as number);
       }
     }
-    this.#waiting = [];
+    this.#drawing = [];
   }
 
   /** Milliseconds from a report's arrival at Kafka to its drawing, at a share (0.95) of the last few thousand, by the

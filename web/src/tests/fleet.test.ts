@@ -173,6 +173,9 @@ describe("what the map and the list show", () => {
     const fleet = three();
     expect(fleet.drawDelay(0.95)).toBeNull();
     fleet.apply(decode(frame([[0, 51.5, -0.12, 400]])));
+    fleet.shownNow(); // of a frame before it
+    expect(fleet.drawDelay(0.95)).toBeNull();
+    fleet.takeDrawn();
     fleet.shownNow();
     expect(fleet.drawDelay(0.95)).toBeGreaterThanOrEqual(400);
     expect(fleet.drawDelay(0.95)).toBeLessThan(5000);
