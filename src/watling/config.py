@@ -64,22 +64,14 @@ class PipelineConfig(Section):
 
 
 class SparkConfig(Section):
-    """The Spark engine (`watling run --engine spark`). `properties` are Spark's own, `kafka` its Kafka client's (Java names)."""
+    """A session of Spark, as `watling doctor` looks for it. `properties` are Spark's own."""
 
     master: str = "local[*]"
     driver_memory: str = "1g"
     ui: bool = False
-    max_offsets_per_trigger: int | None = Field(500_000, ge=1)
-    min_offsets_per_trigger: int | None = Field(None, ge=1)
-    max_trigger_delay_s: float = Field(15, gt=0)  # how long min_offsets_per_trigger may make records wait
-    trigger_interval_s: float = Field(1.0, ge=0)
-    stop_timeout_s: float = Field(120, gt=0)  # how long a batch may go on after the order to stop
-    rows_per_file: int = Field(200_000, ge=1)
-    checkpoints: str | None = None  # a folder or object store that driver and executors reach; default in the home
     python: str | None = None  # the interpreter of the executors
     archives: str | None = None  # an archive of their environment, as `spark.archives` has it
     properties: dict[str, str] = Field(default_factory=dict)
-    kafka: dict[str, SecretStr] = Field(default_factory=dict)
 
 
 class LakeConfig(Section):
