@@ -127,7 +127,7 @@ def test_an_area_is_drawn_typed_and_cleared(parked: str, open_page: Any) -> None
 
 
 def test_cells_are_drawn_at_the_zooms_resolution_and_picked(parked: str, open_page: Any) -> None:
-    """Density and mean speed come from the server, and a click on a cell filters by it."""
+    """Density and mean speed are asked for at the resolution of the zoom, and the legend says which is shown."""
     asked: list[dict[str, list[str]]] = []
 
     def cells(route: Route) -> None:
@@ -163,7 +163,6 @@ def test_cells_are_drawn_at_the_zooms_resolution_and_picked(parked: str, open_pa
     with page.expect_response(lambda r: f"resolution={coarse}" not in r.url and "/api/cells" in r.url, timeout=WAIT_MS):
         pass
     assert int(asked[-1]["resolution"][0]) > coarse
-    # nothing but cells under the pointer: a click filters by one, and again clears it
     page.mouse.move(box["x"] + box["width"] / 2 + 5, box["y"] + box["height"] / 2)
     expect(legend).to_contain_text("km/h", timeout=WAIT_MS)
 
