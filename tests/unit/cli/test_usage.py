@@ -231,7 +231,7 @@ def test_doctor_names_what_to_do_for_every_problem(monkeypatch: pytest.MonkeyPat
     body = json.loads(result.stdout)
     assert result.exit_code == (0 if body["ok"] else 1)
     names = {f["name"] for f in body["findings"]}
-    assert {"Python", "memory", "disk", "home", "open files", "Java", "Kafka's jars", "page", "JDK for Spark"} <= names
+    assert {"Python", "memory", "disk", "home", "open files", "Java", "Kafka's jars", "page", "Spark"} <= names
     assert all(f["todo"] for f in body["findings"] if f["grade"] != "ok")
     java = next(f for f in body["findings"] if f["name"] == "Java")
     assert java["grade"] == "ok"
