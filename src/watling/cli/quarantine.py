@@ -118,22 +118,12 @@ def register(app: typer.Typer) -> None:
         finally:
             line.end()
         if json_:
-            output.as_json(_body(done))
+            output.as_json(done.json())
         else:
             _tell(done)
         if stop.event.is_set():
             output.note("stopped before the end; run it again for the rest")
             raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def _body(done: Replayed) -> dict[str, Any]:
-    return {
-        "replay_id": done.replay_id,
-        "read": done.read,
-        "landed": done.landed,
-        "already": done.already,
-        "remaining": dict(done.remaining),
-    }
 
 
 def _tell(done: Replayed) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,13 +23,11 @@ from typing import IO, Any, Literal
 
 from watling.config import Settings
 from watling.errors import WatlingError
+from watling.ops.apart import END_S, attend, begin, last_words, leave, when_asked_to_stop
 
 LONGEST_S = 1800.0
-END_S = 10.0  # after a stop, how long the file in hand may take
 LOOK_S = 0.1
 KEPT = 20
-NICE = 5
-LOG_TAIL = 2000
 
 Kind = Literal["replay", "audit"]
 State = Literal["running", "done", "failed", "stopped"]
@@ -133,24 +129,21 @@ class Jobs:
                 stdout=subprocess.PIPE,
                 stderr=said,
             )
-            assert child.stdin is not None
             assert child.stdout is not None
             listener = threading.Thread(target=self._listen, args=(job, child.stdout), daemon=True)
             listener.start()
             out_of_time = False
+
+            def go_on() -> bool:
+                nonlocal out_of_time
+                if stop.wait(LOOK_S):
+                    return False
+                out_of_time = time.monotonic() > deadline
+                return not out_of_time
+
             try:
-                child.stdin.write(pickle.dumps((self._settings, job.kind, dict(job.asked))))
-                child.stdin.flush()
-                while child.poll() is None and not stop.wait(LOOK_S) and not out_of_time:
-                    out_of_time = time.monotonic() > deadline
-                child.stdin.close()  # asks it to end, should it still run
-                child.wait(END_S)
-            except (BrokenPipeError, subprocess.TimeoutExpired):
-                pass
+                code = attend(child, (self._settings, job.kind, dict(job.asked)), go_on)
             finally:
-                if child.poll() is None:
-                    child.kill()
-                code = child.wait()
                 listener.join(END_S)
                 child.stdout.close()
             if out_of_time:
@@ -158,8 +151,7 @@ class Jobs:
                 return f"it took longer than {self._longest_s:.0f} s and was stopped; what it did so far stands"
             if job.error is not None or code == 0:
                 return job.error
-            said.seek(max(0, said.seek(0, os.SEEK_END) - LOG_TAIL))
-            return f"its process ended with {code}. It said: {said.read().decode(errors='replace').strip()}"
+            return f"its process ended with {code}. It said: {last_words(said)}"
 
     @staticmethod
     def _listen(job: Job, lines: IO[bytes]) -> None:
@@ -179,17 +171,7 @@ def replay(
     """Judge quarantined records by today's contracts, read anew. `asked`: `streams` and `reasons`, None for all."""
     from watling.contracts import load_contracts
     from watling.lake.catalog import open_catalog
-    from watling.pipeline.replay import Replayed
     from watling.pipeline.replay import replay as again
-
-    def body(done: Replayed) -> dict[str, Any]:
-        return {
-            "replay_id": done.replay_id,
-            "read": done.read,
-            "landed": done.landed,
-            "already": done.already,
-            "remaining": dict(done.remaining.most_common()),
-        }
 
     done = again(
         open_catalog(settings),
@@ -198,10 +180,10 @@ def replay(
         asked.get("streams"),
         reasons=asked.get("reasons"),
         stop=stop,
-        on_file=lambda now: tell(progress=body(now)),
+        on_file=lambda now: tell(progress=now.json()),
     )
-    tell(progress=body(done))
-    return None if stop.is_set() else body(done)
+    tell(progress=done.json())
+    return None if stop.is_set() else done.json()
 
 
 def audit(
@@ -221,14 +203,10 @@ WORK = {"replay": replay, "audit": audit}
 
 def main() -> None:
     """The child: one job; a closed standard input asks it to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the page passes it on
-    os.nice(NICE)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    settings, kind, asked = pickle.load(sys.stdin.buffer)  # noqa: S301  from our own parent
+    settings, kind, asked = begin()
     stop = threading.Event()
 
-    def watch() -> None:
-        sys.stdin.buffer.read()
+    def asked_to_stop() -> None:
         stop.set()
         if kind == "audit":  # it only reads
             os._exit(0)
@@ -237,16 +215,14 @@ def main() -> None:
         sys.stdout.write(json.dumps(body) + "\n")
         sys.stdout.flush()
 
-    threading.Thread(target=watch, daemon=True).start()
+    when_asked_to_stop(asked_to_stop)
     try:
         result = WORK[kind](settings, asked, stop, tell)
         if result is not None:
             tell(result=result)
     except WatlingError as error:
         tell(error=error.message)
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(0)  # not through the watching thread, which sits in a read
+    leave()
 
 
 def _now_ms() -> int:

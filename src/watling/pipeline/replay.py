@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +60,16 @@ class Replayed:
     landed: int = 0
     already: int = 0
     remaining: Counter[str] = field(default_factory=Counter)
+
+    def json(self) -> dict[str, Any]:
+        """As commands and page tell it; `remaining` by reason, the most frequent first."""
+        return {
+            "replay_id": self.replay_id,
+            "read": self.read,
+            "landed": self.landed,
+            "already": self.already,
+            "remaining": dict(self.remaining.most_common()),
+        }
 
 
 def replay(

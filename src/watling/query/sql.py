@@ -32,6 +32,9 @@ from watling.query.errors import FileGone, QueryCancelled, QueryError, QueryTime
 from watling.query.statement import Moment, missing_table, one_line, read_statement
 
 EXTENSIONS = ("avro", "iceberg")  # in this order: the second needs the first
+ELSEWHERE = (
+    ", which SQL here cannot read: ask the engine of that cluster (Trino, Spark, Athena), which reads the same tables."
+)
 BATCH_ROWS = 20_000
 WATCH_S = 0.05
 _MISSING = re.compile(r"Table with name (.+?) does not exist")
@@ -208,7 +211,7 @@ class LakeSql:
 
     def _cursor(self, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the locked database, which may read the folders of these tables."""
-        folders = frozenset(_local(table.location()).rstrip("/") + "/" for table in tables)
+        folders = frozenset(local_path(table.location()).rstrip("/") + "/" for table in tables)
         with self._lock:
             if self._database is None or not folders <= self._folders:
                 self._folders |= folders
@@ -259,12 +262,12 @@ def _locked(settings: Settings, folders: frozenset[str]) -> duckdb.DuckDBPyConne
         }
     )
     for name in EXTENSIONS:
-        connection.execute(f"LOAD {_quoted(str(_extension(name)))}")
+        connection.execute(f"LOAD {quoted(str(_extension(name)))}")
     temporary = settings.home.resolve() / "tmp" / "query"
     temporary.mkdir(parents=True, exist_ok=True)
-    listed = ", ".join(_quoted(folder) for folder in sorted(folders))
+    listed = ", ".join(quoted(folder) for folder in sorted(folders))
     for setting in (
-        f"temp_directory = {_quoted(str(temporary))}",
+        f"temp_directory = {quoted(str(temporary))}",
         f"max_temp_directory_size = '{4 * config.memory_mb}MiB'",
         "TimeZone = 'UTC'",
         f"allowed_directories = [{listed}]",
@@ -311,10 +314,10 @@ def _collect(result: Any, limits: Limits) -> tuple[pa.Table, bool]:
 
 
 def _view(name: str, table: Table, snapshot: Snapshot | None) -> str:
-    source = f"iceberg_scan({_quoted(_local(table.metadata_location))}"
+    source = f"iceberg_scan({quoted(local_path(table.metadata_location))}"
     if snapshot is not None:
-        return f"CREATE TEMP VIEW {_name(name)} AS FROM {source}, snapshot_from_id = {snapshot.snapshot_id}::UBIGINT)"
-    return f"CREATE TEMP VIEW {_name(name)} AS FROM {source}) LIMIT 0"
+        return f"CREATE TEMP VIEW {named(name)} AS FROM {source}, snapshot_from_id = {snapshot.snapshot_id}::UBIGINT)"
+    return f"CREATE TEMP VIEW {named(name)} AS FROM {source}) LIMIT 0"
 
 
 def _resolve(tables: Mapping[str, Table], moment: Moment) -> dict[str, Snapshot | None]:
@@ -351,26 +354,25 @@ def _at(name: str, table: Table, milliseconds: int) -> Snapshot | None:
     return None
 
 
-def _local(location: str) -> str:
+def local_path(location: str, otherwise: str = ELSEWHERE) -> str:
     """A path of a location on this machine's disk.
 
     Raises:
-        QueryError: the lake lies in an object store.
+        QueryError: the lake lies in an object store; `otherwise` ends the sentence.
     """
     if "://" not in location and not location.startswith("file:"):
         return location
     parsed = urlparse(location)
     if parsed.scheme == "file":
         return unquote(parsed.path)
-    raise QueryError(
-        f"the lake lies at {parsed.scheme}://{parsed.netloc}, which SQL here cannot read: ask the engine of that "
-        "cluster (Trino, Spark, Athena), which reads the same tables."
-    )
+    raise QueryError(f"the lake lies at {parsed.scheme}://{parsed.netloc}{otherwise}")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _name(text: str) -> str:
+def named(text: str) -> str:
+    """A text as a name in SQL."""
     return '"' + text.replace('"', '""') + '"'

@@ -17,7 +17,7 @@ from watling.dashboard.history.models import Column, ColumnKind, TileAnswer
 from watling.dashboard.history.past import Past
 from watling.dashboard.history.tiles import EACH, Tile
 from watling.query.formats import plain
-from watling.query.sql import Answer
+from watling.query.sql import Answer, named
 
 MAX_ROWS = 2_000
 BUCKETS = 120
@@ -64,11 +64,11 @@ class Covers:
             return cell.value
 
     def _asked(self, stream: str, wanted: Filter, cancel: threading.Event) -> Cover:
-        event = _name(self._past.contracts[stream].time_column)
+        event = named(self._past.contracts[stream].time_column)
         sql = (
             f"SELECT count(*) AS n, epoch_ms(max({event})) AS newest, "  # noqa: S608 - names of contracts
             f"count(*) FILTER (WHERE epoch_us(_ingested_at) - epoch_us({event}) > {LATE_S * 1_000_000}) AS late "
-            f"FROM {_name(stream)}"
+            f"FROM {named(stream)}"
         )
         (row,) = self._past.ask(sql, [stream], wanted, cancel, max_rows=1).rows.to_pylist()
         return Cover(row["n"], row["newest"], row["late"])
@@ -96,7 +96,7 @@ class TileAnswers:
         rows: pa.Table | None = None
         cut = False
         for asked, more in [([s], {"stream": s}) for s in fitting] if tile.each else [(list(streams), {})]:
-            sql = tile.sql if not tile.each else f"WITH {EACH} AS (FROM {_name(asked[0])}) FROM ({tile.sql})"
+            sql = tile.sql if not tile.each else f"WITH {EACH} AS (FROM {named(asked[0])}) FROM ({tile.sql})"
             got = self._rows(tile, sql, asked, wanted, cancel, {**values, **more})
             rows = got.rows if rows is None else pa.concat_tables([rows, got.rows], promote_options="permissive")
             cut = cut or got.cut or rows.num_rows > MAX_ROWS
@@ -173,7 +173,3 @@ def _nothing(seconds: float) -> TileAnswer:
         seconds=round(seconds, 4),
         applies=False,
     )
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Query
 
 from watling.contracts.model import Contract
+from watling.query.sql import named
 
 LAST_MS = 15 * 60_000
 MAX_RANGE_MS = 366 * 86_400_000
@@ -60,7 +61,7 @@ def condition(wanted: Filter, contract: Contract) -> Condition | None:
     """The filter as SQL over the stream, or None where the stream has not the columns that the filter asks about."""
     there = {f.name for f in contract.fields}
     texts = {f.name for f in contract.fields if f.type == "string"}
-    time_column = _name(contract.time_column)
+    time_column = named(contract.time_column)
     parts = [f"{time_column} >= $from_time", f"{time_column} < $to_time"]
     values: dict[str, Any] = {"from_time": moment(wanted.start_ms), "to_time": moment(wanted.end_ms)}
     if wanted.area is not None:
@@ -82,7 +83,7 @@ def condition(wanted: Filter, contract: Contract) -> Condition | None:
             return None
         names = [f"where_{i}_{j}" for j in range(len(chosen))]
         values |= dict(zip(names, chosen, strict=True))
-        parts.append(f"{_name(column)} IN ({', '.join('$' + n for n in names)})")
+        parts.append(f"{named(column)} IN ({', '.join('$' + n for n in names)})")
     return Condition(" AND ".join(parts), values)
 
 
@@ -177,7 +178,3 @@ def _where(texts: list[str], columns: set[str]) -> tuple[tuple[str, tuple[str, .
             raise HTTPException(422, f"a value of `where` is text of {MAX_VALUE_LENGTH} characters at most")
         chosen.setdefault(column, {})[value] = None
     return tuple((column, tuple(values)) for column, values in sorted(chosen.items()))
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'

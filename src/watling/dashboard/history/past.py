@@ -10,15 +10,14 @@ import re
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from watling.config import Settings
 from watling.contracts.model import PROVENANCE, Contract, Field
 from watling.dashboard.history.filter import Filter, condition
 from watling.dashboard.history.held import Held, HeldFile, Shelf
 from watling.dashboard.history.pool import QueryPool
-from watling.query.errors import FileGone, QueryError
-from watling.query.sql import Answer
+from watling.query.errors import FileGone
+from watling.query.sql import Answer, local_path, named, quoted
 
 SQL_TYPES = {
     "string": "VARCHAR",
@@ -28,6 +27,7 @@ SQL_TYPES = {
     "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMPTZ",
 }
+ELSEWHERE = ": the page reads a lake on this machine's disk only"
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
 
 
@@ -80,7 +80,7 @@ class Past:
             views, bound = [], dict(values or {})
             for stream, one in held.items():
                 text, more = source(one, wanted, record)
-                views.append(f"{_name(stream)} AS NOT MATERIALIZED ({text})")
+                views.append(f"{named(stream)} AS NOT MATERIALIZED ({text})")
                 bound |= more
             whole = f"WITH {', '.join(views)} FROM ({sql})"
             used = set(_PARAMETER.findall(whole))
@@ -119,27 +119,11 @@ def source(held: Held, wanted: Filter | None, record: tuple[int, int] | None = N
     where = f" WHERE {found.sql}" if found is not None else ""
     values = dict(found.values) if found is not None else {}
     if held.deletes:
-        location = _quoted(local(held.table.metadata_location))
+        location = quoted(local_path(held.table.metadata_location, ELSEWHERE))
         return f"FROM iceberg_scan({location}, snapshot_from_id = {held.snapshot.snapshot_id}::UBIGINT){where}", values
     name = "files_" + re.sub(r"[^a-z0-9_]", "_", contract.name.lower())
-    values[name] = [local(f.location) for f in files]
+    values[name] = [local_path(f.location, ELSEWHERE) for f in files]
     return f"FROM read_parquet(${name}, schema = {_schema(held)}){where}", values
-
-
-def local(location: str) -> str:
-    """A path of a location on this machine's disk.
-
-    Raises:
-        QueryError: the lake lies in an object store.
-    """
-    if "://" not in location and not location.startswith("file:"):
-        return location
-    parsed = urlparse(location)
-    if parsed.scheme == "file":
-        return unquote(parsed.path)
-    raise QueryError(
-        f"the lake lies at {parsed.scheme}://{parsed.netloc}: the page reads a lake on this machine's disk only"
-    )
 
 
 def columns(contract: Contract) -> tuple[Field, ...]:
@@ -152,7 +136,7 @@ def _schema(held: Held) -> str:
     assert held.table is not None
     ids = {f.name: f.field_id for f in held.table.schema().fields}
     entries = [
-        f"{ids.get(f.name, f.field_id)}: {{name: {_quoted(f.name)}, type: '{SQL_TYPES[f.type]}', default_value: NULL}}"
+        f"{ids.get(f.name, f.field_id)}: {{name: {quoted(f.name)}, type: '{SQL_TYPES[f.type]}', default_value: NULL}}"
         for f in columns(held.contract)
         if f.name in ids or f.field_id not in ids.values()
     ]
@@ -160,13 +144,5 @@ def _schema(held: Held) -> str:
 
 
 def _empty(contract: Contract) -> str:
-    nulls = ", ".join(f"NULL::{SQL_TYPES[f.type]} AS {_name(f.name)}" for f in columns(contract))
+    nulls = ", ".join(f"NULL::{SQL_TYPES[f.type]} AS {named(f.name)}" for f in columns(contract))
     return f"SELECT {nulls} LIMIT 0"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _name(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
