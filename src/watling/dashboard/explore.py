@@ -22,6 +22,7 @@ from starlette.background import BackgroundTask
 
 from watling.config import MIB, Settings
 from watling.contracts.model import PROVENANCE, Contract
+from watling.dashboard.history.models import UNREADABLE
 from watling.dashboard.history.pool import QueryPool
 from watling.lake.tables import QUARANTINE, QUARANTINE_SCHEMA
 from watling.query.formats import plain, write
@@ -58,6 +59,7 @@ def explore_routes(settings: Settings, contracts: Mapping[str, Contract], pool: 
     routes = APIRouter(prefix="/api/sql", tags=["explore"])
     units = _units(contracts)
     errors: dict[int | str, dict[str, Any]] = {
+        **UNREADABLE,
         422: {"description": "What is wrong with the query"},
         503: {"description": "No lake yet, or too many queries at once"},
         504: {"description": "Out of time"},

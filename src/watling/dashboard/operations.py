@@ -21,6 +21,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 from watling.audit import last_verdict
 from watling.config import Settings
 from watling.contracts.model import Contract, Reason
+from watling.dashboard.history.models import UNREADABLE
 from watling.dashboard.history.pool import QueryPool, refusal
 from watling.dashboard.jobs import JobRunning, Jobs
 from watling.errors import WatlingError
@@ -251,6 +252,7 @@ def operations_routes(
         return job.json()
 
     busy: dict[int | str, dict[str, Any]] = {
+        **UNREADABLE,
         409: {"description": "Another job runs"},
         503: {"description": "No lake yet"},
     }
@@ -286,7 +288,7 @@ def operations_routes(
             tables.forget()
         return found.json()
 
-    @routes.post("/jobs/{id}/stop", summary="End a job after the file in hand", responses=unknown)
+    @routes.post("/jobs/{id}/stop", summary="End a job after the file in hand", responses={**UNREADABLE, **unknown})
     def stop(id: Annotated[str, Path(max_length=32)], order: AuditOrder) -> dict[str, Any]:  # noqa: ARG001
         found = jobs.stop(id)
         if found is None:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import uvicorn
+from fastapi import FastAPI
 
 from tests.conftest import free_port
 from tests.integration.small_lake import NOON, SmallLake
 from watling.app import Status
+from watling.config import Settings
 from watling.dashboard import create_app
 from watling.dashboard.serve import address, config, listen
 from watling.lake.commit import Batch
@@ -87,20 +89,27 @@ class LakePage:
 
 
 @contextmanager
-def served_lake(page: LakePage) -> Iterator[LakePage]:
+def served_app(settings: Settings, app: FastAPI) -> Iterator[None]:
     """The page in a thread of this process."""
-    contracts = page.lake.contracts
-    app = create_app(page.settings, contracts=contracts, status=Status(page.settings, contracts))
     server = uvicorn.Server(config(app))
-    bound = listen(page.settings)
+    bound = listen(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.02)
     try:
-        yield page
+        yield
     finally:
         server.should_exit = True
         thread.join(15)
         bound.close()
+
+
+@contextmanager
+def served_lake(page: LakePage) -> Iterator[LakePage]:
+    """The page over its lake."""
+    contracts = page.lake.contracts
+    app = create_app(page.settings, contracts=contracts, status=Status(page.settings, contracts))
+    with served_app(page.settings, app):
+        yield page

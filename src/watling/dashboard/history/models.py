@@ -17,6 +17,10 @@ class Refusal(BaseModel):
     detail: str
 
 
+UNREADABLE: dict[int | str, dict[str, Any]] = {400: {"model": Refusal, "description": "The body is not text in UTF-8"}}
+"""What each route with a body may answer."""
+
+
 class TileShown(BaseModel):
     """A tile as the page lays it out."""
 
