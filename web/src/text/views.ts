@@ -7,6 +7,8 @@ export const views = {
     ["explore", "Explore"],
     ["operations", "Operations"],
   ] as const,
+  titleOf: (view: string) => `${view} · Watling`,
   skip: "Skip to the view",
+  loading: "Loading …",
   failed: "This view could not be loaded. Load the page again.",
 };
