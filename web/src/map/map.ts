@@ -16,7 +16,7 @@ import { Protocol } from "pmtiles";
 import { clock, type Fleet, mercatorX, mercatorY, toLatitude, toLongitude } from "../state/fleet";
 import type { Theme } from "../state/prefs.svelte";
 import { isOpen } from "../wire/incident";
-import type { Camera, Incident, Places, Station, VehicleCard } from "../wire/types";
+import type { Camera, Incident, Places, Station } from "../wire/types";
 import { type Area, AreaTool, areaFeature } from "./area";
 import type { Cells } from "./cells";
 import {
@@ -37,7 +37,7 @@ const PICK_PX = 14;
 const PICK_MOST = 12;
 const RETRY_MS = 5000;
 const FADE_EVERY_S = 2;
-const GAP_MS = 120_000; // no line across a longer silence
+const ICON_PX = 7; // a camera lies under the vehicles: one that is nearer than this is meant
 const HOME: [[number, number], [number, number]] = [
   [-2.15, 51.42],
   [0.2, 52.62],
@@ -57,6 +57,8 @@ export interface MapEvents {
   picked(ids: string[], count: number): void;
   /** A cell was clicked and no vehicle. */
   pickedCell(cell: string): void;
+  /** A camera or an incident was clicked. */
+  pickedPlace(kind: "camera" | "incident", id: string): void;
   /** The pointer is over that cell, or over none. */
   overCell(cell: { cell: string; count: number; speed: number | null } | null): void;
   /** The user moved the map. */
@@ -71,7 +73,7 @@ export class CityMap {
   readonly map: MapLibre;
   #layer: VehicleLayer;
   #places: Places["places"] | null = null;
-  #card: VehicleCard | null = null;
+  #trail: readonly (readonly [number, number])[][] = [];
   #cells: Cells | null = null;
   #area: Area | null = null;
   #pickedCell: string | null = null;
@@ -120,7 +122,7 @@ export class CityMap {
       if (!this.map.getLayer("vehicles")) this.map.addLayer(this.#layer, ABOVE_VEHICLES);
       this.#ready = true;
       if (this.#places) this.showPlaces(this.#places);
-      this.showCard(this.#card);
+      this.showTrail(this.#trail);
       this.showCells(this.#cells);
       this.showArea(this.#area);
       this.pickCell(this.#pickedCell);
@@ -136,6 +138,11 @@ export class CityMap {
       const y = mercatorY(event.lngLat.lat);
       const radius = PICK_PX / (512 * 2 ** this.map.getZoom());
       if (event.originalEvent.shiftKey) return; // a small drag for an area
+      const incident = this.#placeAt(event.point, ABOVE_VEHICLES);
+      if (incident) return this.events.pickedPlace("incident", incident);
+      const camera = this.#placeAt(event.point, "camera-points");
+      if (camera && !this.fleet.near(x, y, (radius / PICK_PX) * ICON_PX, 1).count)
+        return this.events.pickedPlace("camera", camera);
       const { rows, count } = this.fleet.near(x, y, radius, PICK_MOST);
       const cell = rows.length ? null : this.#cellAt(event.point);
       if (cell) this.events.pickedCell(cell.cell);
@@ -156,7 +163,8 @@ export class CityMap {
       if (this.#tool.armed) return;
       const hit = this.fleet.near(mercatorX(event.lngLat.lng), mercatorY(event.lngLat.lat), radius, 1).count > 0;
       const cell = this.#cellAt(event.point);
-      this.map.getCanvas().style.cursor = hit || cell ? "pointer" : "";
+      const place = this.#placeAt(event.point, ABOVE_VEHICLES) ?? this.#placeAt(event.point, "camera-points");
+      this.map.getCanvas().style.cursor = hit || cell || place ? "pointer" : "";
       this.events.overCell(cell);
     });
   }
@@ -232,6 +240,13 @@ export class CityMap {
     if (this.#ready) this.map.setFilter("cell-picked", ["==", ["get", "cell"], cell ?? ""]);
   }
 
+  /** The id of the incident or camera whose sign is drawn there. */
+  #placeAt(point: PointLike, layer: string): string | null {
+    if (!this.#ready || !this.map.getLayer(layer)) return null;
+    const id: unknown = this.map.queryRenderedFeatures(point, { layers: [layer] })[0]?.properties.id;
+    return typeof id === "string" ? id : null;
+  }
+
   #cellAt(point: PointLike): { cell: string; count: number; speed: number | null } | null {
     if (!this.#cells || !this.#ready || !this.map.getLayer("cell-fill")) return null;
     const found = this.map.queryRenderedFeatures(point, { layers: ["cell-fill"] })[0]?.properties;
@@ -263,11 +278,11 @@ export class CityMap {
     if (!this.#ready) return;
     this.#set(
       INCIDENTS,
-      places.emergency.map((i: Incident) => point(i, { open: isOpen(i), type: i.type ?? "" })),
+      places.emergency.map((i: Incident) => point(i, { id: i.place, open: isOpen(i), type: i.type ?? "" })),
     );
     this.#set(
       CAMERAS,
-      places.traffic.map((c: Camera) => point(c, {})),
+      places.traffic.map((c: Camera) => point(c, { id: c.place })),
     );
     this.#set(
       STATIONS,
@@ -275,18 +290,12 @@ export class CityMap {
     );
   }
 
-  showCard(card: VehicleCard | null): void {
-    this.#card = card;
+  /** Where the picked vehicle was; what is not joined is drawn apart. */
+  showTrail(lines: readonly (readonly [number, number])[][]): void {
+    this.#trail = lines;
     if (!this.#ready) return;
-    const lines: [number, number][][] = [];
-    let last = 0;
-    for (const [latitude, longitude, ms] of card?.trail ?? []) {
-      if (lines.length === 0 || ms - last > GAP_MS) lines.push([]);
-      lines.at(-1)?.push([longitude, latitude]);
-      last = ms;
-    }
-    if (card && card.longitude !== null && card.latitude !== null) lines.at(-1)?.push([card.longitude, card.latitude]);
-    this.#set(TRAIL, [{ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } }]);
+    const coordinates = lines.map((line) => line.map(([longitude, latitude]) => [longitude, latitude]));
+    this.#set(TRAIL, [{ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates } }]);
   }
 
   #set(source: string, features: (GeoJSON.Feature | null)[]): void {

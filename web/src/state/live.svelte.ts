@@ -3,6 +3,7 @@
 import type { ShownState } from "../text";
 import { Link, type LinkState } from "../wire/link";
 import type { Places, Samples, Status, StreamStatus, VehicleCard } from "../wire/types";
+import { filter } from "./filter.svelte";
 import { Fleet } from "./fleet";
 
 class Live {
@@ -21,10 +22,9 @@ class Live {
   stack = $state.raw<string[]>([]);
   /** How many there were under it; the stack holds the nearest. */
   stackCount = $state(0);
-  selected = $state<string | null>(null);
   card = $state.raw<VehicleCard | null>(null);
-  cardMissing = $state(false);
-  following = $state(false);
+  #missing = $state<string | null>(null);
+  #followed = $state<string | null>(null);
   /** Someone asked for a vehicle by name: the map brings it into view once. */
   showRequest = $state.raw<{ readonly id: string } | null>(null);
 
@@ -58,6 +58,7 @@ class Live {
       this.fleet.smooth = !calm.matches;
     });
     this.#link.open();
+    if (this.selected) void this.#read(this.selected);
     setInterval(() => {
       this.now = Date.now();
       if (this.fleet.version !== this.fleetVersion) this.fleetVersion = this.fleet.version;
@@ -84,13 +85,29 @@ class Live {
     return this.link === "open" ? stream.state : "disconnected";
   }
 
+  /** The vehicle that is picked, as the address says. */
+  get selected(): string | null {
+    const { pick } = filter.current;
+    return pick?.kind === "vehicle" ? pick.id : null;
+  }
+
+  /** The page has not heard of the picked vehicle. */
+  get cardMissing(): boolean {
+    return this.#missing !== null && this.#missing === this.selected;
+  }
+
+  get following(): boolean {
+    return this.#followed !== null && this.#followed === this.selected;
+  }
+
+  set following(on: boolean) {
+    this.#followed = on ? this.selected : null;
+  }
+
+  /** Pick a vehicle; null: nothing is picked any more, be it a vehicle or not. */
   select(id: string | null): void {
-    if (id !== this.selected) {
-      this.card = null;
-      this.cardMissing = false;
-      this.following = false;
-    }
-    this.selected = id;
+    if (id !== this.selected) this.card = null;
+    filter.set({ pick: id === null ? null : { kind: "vehicle", id } });
     if (id) void this.#read(id);
     else this.stack = [];
   }
@@ -107,9 +124,9 @@ class Live {
       if (this.selected !== id) return;
       if (answer.ok) {
         this.card = (await answer.json()) as VehicleCard;
-        this.cardMissing = false;
+        this.#missing = null;
       } else if (answer.status === 404) {
-        this.cardMissing = true;
+        this.#missing = id;
       }
     } catch {
       // the link's state says that the server is away; the card keeps what it has

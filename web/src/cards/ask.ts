@@ -1,0 +1,107 @@
+// Receives what a card shows; gives its past from the server, or the sentence that says why not.
+
+import { cards as text } from "../text/cards";
+
+/** Columns of equal length, oldest first. ms since 1970, degrees, km/h. */
+export interface Track {
+  readonly event_ms: readonly number[];
+  readonly latitude: readonly (number | null)[];
+  readonly longitude: readonly (number | null)[];
+  readonly speed_kmh: readonly (number | null)[];
+  readonly heading_deg: readonly (number | null)[];
+  readonly stream: readonly string[];
+  readonly topic: readonly string[];
+  readonly partition: readonly number[];
+  readonly offset: readonly number[];
+}
+
+export interface VehicleHistory {
+  readonly vehicle_id: string;
+  readonly columns: Track;
+  /** There were more reports: these are the newest. */
+  readonly cut: boolean;
+}
+
+export interface Landed {
+  readonly stream: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly row: Readonly<Record<string, unknown>>;
+  readonly raw: string | null;
+  readonly raw_state: "kept" | "cut" | "gone" | "unknown";
+}
+
+export interface Picture {
+  readonly event_ms: number;
+  readonly url: string;
+  readonly bytes: number | null;
+  readonly type: string | null;
+  readonly cars: number | null;
+  readonly trucks: number | null;
+  readonly persons: number | null;
+}
+
+export interface Near {
+  readonly id: string;
+  readonly stream: string;
+  readonly event_ms: number;
+  readonly distance_m: number;
+  readonly type: string | null;
+}
+
+export interface IncidentPast {
+  readonly incident_id: string;
+  readonly life: readonly Readonly<Record<string, unknown>>[];
+  readonly near: {
+    readonly vehicles: readonly Near[];
+    readonly cameras: readonly Near[];
+    readonly incidents: readonly Near[];
+  };
+}
+
+/** The server's own sentence. `status` 404: there is no such thing. */
+export class Refused extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+const LIMIT_MS = 20_000;
+
+async function get<T>(path: string, signal: AbortSignal): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Refused(text.away, 0);
+  }
+  const body = (await answer.json().catch(() => ({}))) as { detail?: unknown };
+  if (answer.ok) return body as T;
+  throw new Refused(typeof body.detail === "string" ? body.detail : `${text.away} (${answer.status})`, answer.status);
+}
+
+const part = encodeURIComponent;
+
+export function vehicleHistory(id: string, from: number, to: number, limit: number, signal: AbortSignal) {
+  return get<VehicleHistory>(`/api/vehicles/${part(id)}/history?from=${from}&to=${to}&limit=${limit}`, signal);
+}
+
+export function landedRecord(id: string, stream: string, partition: number, offset: number, signal: AbortSignal) {
+  const where = new URLSearchParams({ stream, partition: String(partition), offset: String(offset) });
+  return get<Landed>(`/api/vehicles/${part(id)}/record?${where}`, signal);
+}
+
+/** Pictures with event time before that moment, newest first. */
+export function cameraPictures(id: string, before: number | null, limit: number, signal: AbortSignal) {
+  const where = new URLSearchParams({ limit: String(limit), ...(before === null ? {} : { before: String(before) }) });
+  return get<{ pictures: readonly Picture[] }>(`/api/cameras/${part(id)}/pictures?${where}`, signal);
+}
+
+export function incidentPast(id: string, signal: AbortSignal) {
+  return get<IncidentPast>(`/api/incidents/${part(id)}`, signal);
+}
