@@ -31,6 +31,7 @@ class BrokerConfig(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(9092, ge=1, le=65535)
+    coordination: Literal["kraft", "zookeeper"] = "kraft"  # zookeeper: Kafka 3.9, the last line with it
     heap_mb: int = Field(256, ge=128, le=65536)
     partitions: int = Field(4, ge=1, le=1024)
     retention_hours: int = Field(168, ge=1)
@@ -64,13 +65,18 @@ class PipelineConfig(Section):
 
 
 class SparkConfig(Section):
-    """A session of Spark, as `watling doctor` looks for it. `properties` are Spark's own."""
+    """The engine spark: its session, what one batch may hold, where checkpoints are. `properties` are Spark's own."""
 
     master: str = "local[*]"
     driver_memory: str = "1g"
     ui: bool = False
     python: str | None = None  # the interpreter of the executors
     archives: str | None = None  # an archive of their environment, as `spark.archives` has it
+    checkpoints: str | None = None  # a folder or URI that driver and executors reach; default spark/checkpoints in the home
+    max_offsets_per_trigger: int = Field(500_000, ge=1)
+    min_offsets_per_trigger: int | None = Field(None, ge=1)  # a batch waits for so many, at most max_trigger_delay_s
+    max_trigger_delay_s: float = Field(60, gt=0)
+    kafka: dict[str, SecretStr] = Field(default_factory=dict)  # properties of Kafka's Java client
     properties: dict[str, str] = Field(default_factory=dict)
 
 

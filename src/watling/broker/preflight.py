@@ -12,10 +12,12 @@ import psutil
 
 from watling.broker import node
 from watling.broker.errors import BrokerError, BrokerUsageError
+from watling.broker.releases import PROPERTIES, Release, holding_data
 from watling.config import Settings
 from watling.ops.process import Identity, identity_of
 
 FREE_BYTES_NEEDED = 1024**3
+NAMES = {"kraft": "KRaft", "zookeeper": "ZooKeeper"}
 
 
 def check_settings(settings: Settings) -> None:
@@ -35,6 +37,21 @@ def check_settings(settings: Settings) -> None:
             f"broker.host is {host}: the embedded broker asks nobody who they are, so it listens on this machine alone. "
             "Leave it at 127.0.0.1; for producers elsewhere run a Kafka with TLS and set kafka.bootstrap_servers.",
         )
+
+
+def check_data(home: Path, release: Release) -> None:
+    """Raises BrokerError when this home's records are those of a Kafka that is coordinated otherwise."""
+    other = next((r for r in holding_data(home) if r is not release), None)
+    if other is None:
+        return
+    raise BrokerError(
+        f"{home / other.folder} holds the records of Kafka {other.version} ({NAMES[other.coordination]}), and Kafka "
+        f"{release.version} ({NAMES[release.coordination]}) does not read them. Go on with `watling broker start "
+        f"--coordination {other.coordination}` (or WATLING_BROKER__COORDINATION={other.coordination}); to move, let `watling "
+        f"run --once` land all that is there, stop that Kafka, move {other.folder} out of the home, start again, and begin "
+        "with `watling run --accept-new-topic`.",
+        coordination=other.coordination,
+    )
 
 
 def check_room(home: Path) -> None:
@@ -105,7 +122,7 @@ def _home_of(process: psutil.Process) -> Path | None:
     """The home that an embedded broker works in; None for any other process."""
     try:
         line = process.cmdline()
-        return Path(process.cwd()) if line[-2:] == [node.MAIN, node.PROPERTIES] else None
+        return Path(process.cwd()) if line[-2:] == [node.MAIN, PROPERTIES] else None
     except (psutil.Error, OSError):
         return None
 

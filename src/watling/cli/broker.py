@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,13 +25,18 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             ("watling broker start", "the first time it downloads Kafka (42 MB)"),
             ("WATLING_BROKER__PORT=9192 watling broker start", "on another port"),
+            ("watling broker start --coordination zookeeper", "Kafka 3.9 on ZooKeeper, for who still needs it"),
         )
     )
-    def start(context: typer.Context, json_: JSON = False) -> None:
+    def start(
+        context: typer.Context,
+        coordination: Annotated[str | None, typer.Option(help="kraft, or zookeeper: the last Kafka with it. Also WATLING_BROKER__COORDINATION.", metavar="KIND")] = None,
+        json_: JSON = False,
+    ) -> None:  # fmt: skip
         """Start Kafka in the background and wait until it answers. One that runs already is left as it is."""
         from watling.broker import admin, embedded
 
-        found = settings(context)
+        found = settings(context, **({"broker": {"coordination": coordination}} if coordination else {}))
         was = embedded.status(found).running
         done = embedded.start(found, download_progress())
         admin.ensure_topics(found, contracts(found))  # so that a producer may write before the first run
@@ -39,6 +44,8 @@ def register(app: typer.Typer) -> None:
             output.as_json(asdict(done))
             return
         output.say(f"Kafka {done.version} {'runs already' if was else 'runs'} at {done.address} (pid {done.pid}).")
+        if done.zookeeper is not None:
+            output.say(zookeeper_line(asdict(done.zookeeper)))
 
     @group.command(epilog=examples(("watling broker stop", "its data stays")))
     def stop(context: typer.Context) -> None:
@@ -57,9 +64,32 @@ def register(app: typer.Typer) -> None:
         if json_:
             output.as_json(found)
         else:
-            output.say(one_line(found))
+            show(found)
         if not found["running"]:
             raise typer.Exit(EXIT_UNREACHABLE)
+
+
+def show(found: dict[str, Any]) -> None:
+    """The broker's part of a status for people."""
+    output.say(one_line(found))
+    if found.get("zookeeper") is not None:
+        output.say(zookeeper_line(found["zookeeper"]))
+
+
+def zookeeper_line(found: dict[str, Any]) -> str:
+    """ZooKeeper's part of a status as a line."""
+    if found["running"]:
+        state = "is well" if found["healthy"] else "does not say that it is well"
+        return (
+            f"ZooKeeper {found['version'] or ''} at {found['address']} (pid {found['pid']}) {state}, "
+            f"{output.size(found['rss_bytes'])} of memory, {output.size(found['data_bytes'])} on disk."
+        )
+    if found["crashed"]:
+        return (
+            "ZooKeeper died. Kafka goes on with the topics that it has; `watling broker start` starts ZooKeeper again. "
+            "Its log: logs/zookeeper.log."
+        )
+    return "ZooKeeper does not run. It starts and stops with Kafka."
 
 
 def one_line(found: dict[str, object]) -> str:

@@ -15,6 +15,7 @@ from watling.cli.flags import contracts, settings
 from watling.errors import EXIT_FOUND, WatlingError
 
 if TYPE_CHECKING:
+    from watling.broker.zookeeper import ZooKeeperStatus
     from watling.config import Settings
     from watling.ops.machine import Finding
 
@@ -98,11 +99,12 @@ def _java() -> Iterator[Finding]:
 
 
 def _embedded(found: Settings) -> Iterator[Finding]:
-    from watling.broker import embedded, jars
+    from watling.broker import embedded, jars, releases
     from watling.ops.machine import Finding, port
 
-    if jars.cached(embedded.LOCK):
-        yield Finding("Kafka's jars", "ok", f"{embedded.VERSION} in {jars.cache_dir()}")
+    release = releases.chosen(found)
+    if jars.cached(release.lock):
+        yield Finding("Kafka's jars", "ok", f"{release.version} in {jars.cache_dir()}")
     else:
         yield Finding("Kafka's jars", "warning", "not downloaded yet", "The first start downloads them (42 MB).")
     now = embedded.status(found)
@@ -116,6 +118,20 @@ def _embedded(found: Settings) -> Iterator[Finding]:
         yield Finding("broker", "problem", "it died", todo)
     else:
         yield Finding("broker", "ok", "does not run (`watling up` starts it)")
+    if now.zookeeper is not None:
+        yield _zookeeper(now.zookeeper, now.running)
+
+
+def _zookeeper(now: ZooKeeperStatus, broker_runs: bool) -> Finding:
+    from watling.ops.machine import Finding
+
+    if now.healthy:
+        return Finding("ZooKeeper", "ok", f"{now.version} at {now.address} is well")
+    if now.running or now.crashed or broker_runs:
+        found = "does not say that it is well" if now.running else "it died" if now.crashed else "does not run"
+        todo = "Look at logs/zookeeper.log in the home; `watling broker start` starts it again."
+        return Finding("ZooKeeper", "problem", found, todo)
+    return Finding("ZooKeeper", "ok", "does not run (it starts with the broker)")
 
 
 def _external(found: Settings) -> Finding:

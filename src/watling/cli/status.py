@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from watling.cli import output
-from watling.cli.broker import one_line
+from watling.cli.broker import show as show_broker
 from watling.cli.examples import examples
 from watling.cli.flags import contracts, settings
 from watling.errors import EXIT_UNREACHABLE
@@ -64,7 +64,7 @@ def rows(streams: dict[str, dict[str, Any]]) -> list[list[Any]]:
 
 def show(now: dict[str, Any]) -> None:
     """A status for people."""
-    output.say(one_line(now["broker"]))
+    show_broker(now["broker"])
     output.say(pipeline_line(now["pipeline"]))
     output.say()
     output.table(COLUMNS, rows(now["streams"]))

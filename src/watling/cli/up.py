@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +23,7 @@ from watling.errors import EXIT_FOUND, EXIT_INTERRUPTED, UsageError
 if TYPE_CHECKING:
     from watling.cli.signals import Stop
     from watling.config import Settings
+    from watling.ops.process import Identity
     from watling.ops.supervise import Part, Supervisor
 
 log = logging.getLogger("watling.up")
@@ -179,40 +180,54 @@ def _parts(found: Settings, flags: list[str], senders: dict[str, list[str]], ask
     # page and pipeline begin while Kafka starts: both wait for it
     parts = [child("page", ["page"], rank=3, stop_s=1.0), child("pipeline", ["run"], rank=2, stop_s=3.0)]
     if found.embedded_broker:
-        parts.append(_broker(found, asked))
+        parts += _broker(found, asked)
     for name, command in senders.items():
         parts.append(child(name, command, rank=1, stop_s=2.5, ends_alone=True, essential=False))
     return parts
 
 
-def _broker(found: Settings, asked: Stop) -> Part:
-    """The embedded broker: one that ran before is only watched; one that we start is ours to stop."""
+def _broker(found: Settings, asked: Stop) -> list[Part]:
+    """The embedded broker, and its ZooKeeper: one that ran before is only watched; one that we start is ours to stop."""
     from watling.broker import embedded
     from watling.cli.broker import download_progress
     from watling.ops.supervise import Known, Part
 
     ours = False
 
-    def start() -> Known:
-        nonlocal ours
-        if not embedded.status(found).running:
-            ours = True
+    def started(start: Callable[[], object], identity: Callable[[Settings], Identity | None]) -> Known:
         asked.blocking = True
         try:
             if asked.event.is_set():
                 raise KeyboardInterrupt
-            embedded.start(found, download_progress(), attached=True)
+            start()
         finally:
             asked.blocking = False
-        identity = embedded.identity(found)
-        assert identity is not None
-        return Known(identity)
+        who = identity(found)
+        assert who is not None
+        return Known(who)
+
+    def start() -> Known:
+        nonlocal ours
+        if not embedded.status(found).running:
+            ours = True
+        return started(lambda: embedded.start(found, download_progress(), attached=True), embedded.identity)
+
+    def start_zookeeper() -> Known:
+        # beside a broker that ran before us it must outlive us as well
+        attached = ours or not embedded.status(found).running
+        return started(
+            lambda: embedded.start_zookeeper(found, download_progress(), attached=attached), embedded.zookeeper_identity
+        )
 
     def clear() -> None:
         embedded.stop(found)
 
-    log_path = found.home.resolve() / "logs" / "broker.log"
-    return Part("broker", start, 4, log_path, stop_s=2.5, ours=lambda: ours, after=clear)
+    logs = found.home.resolve() / "logs"
+    parts = [Part("broker", start, 4, logs / "broker.log", stop_s=2.5, ours=lambda: ours, after=clear)]
+    if found.broker.coordination == "zookeeper":
+        watched = Part("zookeeper", start_zookeeper, 5, logs / "zookeeper.log", stop_s=1.0, ours=lambda: ours)
+        parts.insert(0, watched)
+    return parts
 
 
 def _body(parts: Sequence[Part], page: str | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.conftest import free_port, wait_until
 from watling.broker import admin, embedded, jars
 from watling.broker.errors import BrokerError, BrokerUnreachable, BrokerUsageError
+from watling.broker.releases import KRAFT
 from watling.config import Settings, load_settings
 from watling.contracts import load_contracts
 from watling.ops.process import Identity, write_identity
@@ -146,15 +147,15 @@ def test_a_broker_that_dies_at_its_start_says_why(settings: Settings) -> None:
 
 def test_a_spoilt_jar_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs the city's data must be what was committed."""
-    source = jars.cache_dir() / "jars" / embedded.LOCK
-    paths = jars.resolve(embedded.LOCK)
+    source = jars.cache_dir() / "jars" / KRAFT.lock
+    paths = jars.resolve(KRAFT.lock)
     assert all(p.is_file() for p in paths)
-    shutil.copytree(source, tmp_path / "jars" / embedded.LOCK)
+    shutil.copytree(source, tmp_path / "jars" / KRAFT.lock)
     monkeypatch.setenv("WATLING_CACHE", str(tmp_path))
-    victim = jars.resolve(embedded.LOCK)[3]
+    victim = jars.resolve(KRAFT.lock)[3]
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
     with pytest.raises(jars.JarError, match="SHA-256"):
-        jars.resolve(embedded.LOCK)
+        jars.resolve(KRAFT.lock)
 
 
 def test_transactions_work(settings: Settings) -> None:

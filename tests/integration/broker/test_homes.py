@@ -17,6 +17,7 @@ from watling.broker import admin, embedded, jars, preflight
 from watling.broker.client import client_config, producer_config
 from watling.broker.errors import BrokerError, BrokerUsageError
 from watling.broker.jars import Jar, JarError
+from watling.broker.releases import KRAFT
 from watling.config import Settings, load_settings
 from watling.contracts import load_contracts
 from watling.errors import UnreachableError
@@ -224,7 +225,7 @@ def test_topics_are_not_made_by_a_typo(kafka: Settings) -> None:
 
 def test_what_was_downloaded_must_be_what_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A jar swapped on its way must never run."""
-    small = next(jar for jar in jars.read_lock(embedded.LOCK) if jar.artifact == "jspecify")
+    small = next(jar for jar in jars.read_lock(KRAFT.lock) if jar.artifact == "jspecify")
     monkeypatch.setenv("WATLING_CACHE", str(tmp_path))
     monkeypatch.setattr(jars, "read_lock", lambda name: [Jar(small.group, small.artifact, small.version, "0" * 64)])
     try:
