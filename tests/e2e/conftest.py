@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.e2e.made_up_city import MadeUpCity, served
+from tests.e2e.made_up_city import MadeUpCity, free_port, served
+from tests.integration.dashboard.lake_page import served_app
+from tests.integration.dashboard.varied_lake import VariedLake
+from watling.dashboard import create_app
+from watling.dashboard.serve import address
 
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -39,6 +43,17 @@ def city() -> Iterator[tuple[str, MadeUpCity]]:
     """The page's address and the made-up city behind it."""
     with served(MadeUpCity(vehicles=120, hz=2)) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with both: a made-up city that moves, and a lake with an hour of each stream."""
+    lake = VariedLake(
+        tmp_path_factory.mktemp("whole") / "home", page={"port": free_port()}, broker={"port": free_port()}
+    )
+    city = MadeUpCity(vehicles=120, hz=2)
+    with served_app(lake.settings, create_app(lake.settings, contracts=lake.contracts, status=city, feeds=[city])):
+        yield address(lake.settings)
 
 
 @pytest.fixture
