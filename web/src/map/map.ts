@@ -180,7 +180,7 @@ export class CityMap {
   step(): void {
     if (!this.#layer.finished()) return;
     const now = clock();
-    const still = this.#drawnVersion === this.fleet.version && now > this.fleet.movingUntil;
+    const still = this.#drawnVersion === this.fleet.version && this.fleet.time.now() > this.fleet.movingUntil;
     if (still && now - this.#drawnAt < FADE_EVERY_S) return; // what is silent fades, also when nothing is heard at all
     this.#drawnAt = now;
     this.#drawnVersion = this.fleet.version;

@@ -190,7 +190,7 @@ export class VehicleLayer implements CustomLayerInterface {
 
   render(gl: WebGL2RenderingContext, input: CustomRenderMethodInput): void {
     if (!this.#program) return;
-    const now = clock();
+    const now = this.#fleet.time.now();
     const colors = MAP_COLORS[this.#theme];
     gl.useProgram(this.#program);
     gl.bindVertexArray(this.#array);
@@ -218,7 +218,7 @@ export class VehicleLayer implements CustomLayerInterface {
     this.#fleet.takeDrawn();
     if (this.#fence) gl.deleteSync(this.#fence.sync);
     const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-    this.#fence = sync && { sync, since: now };
+    this.#fence = sync && { sync, since: clock() };
     gl.flush();
   }
 

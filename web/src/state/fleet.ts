@@ -75,6 +75,14 @@ export interface FleetFilter {
   matches?(id: string, type: string): boolean;
 }
 
+/** What time it is for a fleet: that of this page, or a moment of the past that stands or plays. */
+export interface FleetTime {
+  /** ms since 1970 at 0 s. */
+  readonly epoch: number;
+  /** Seconds since then. */
+  now(): number;
+}
+
 export class Fleet {
   rows = new Float32Array(1024 * STRIDE).fill(-1);
   /** Rows in use or free, from 0; the map draws this many. */
@@ -85,6 +93,10 @@ export class Fleet {
   movingUntil = 0;
   /** 0 draws every report where it is, at once. */
   smooth = true;
+  /** A vehicle takes this long at most from one report to the next, seconds. */
+  longestMove = LONGEST_MOVE_S;
+  /** How long a vehicle that a whole frame does not name stays, seconds since it was heard. */
+  keptAfterWhole = KEPT_AFTER_RECONNECT_S;
 
   #ids: string[] = [];
   #types: string[] = [];
@@ -100,6 +112,8 @@ export class Fleet {
   #drawing: { at: number; silent: Uint32Array }[] = [];
   #delays = new Float32Array(DELAYS);
   #delayed = 0;
+
+  constructor(readonly time: FleetTime = { epoch: EPOCH, now: clock }) {}
 
   get size(): number {
     return this.#row.size;
@@ -176,7 +190,7 @@ export class Fleet {
   }
 
   apply(frame: Frame): void {
-    const now = clock();
+    const now = this.time.now();
     this.#skew = frame.at - Date.now();
     if (frame.whole) this.#bySlot.clear();
     else this.#waiting.push({ at: frame.at, silent: frame.silent });
@@ -207,7 +221,7 @@ export class Fleet {
       const fromX = (rows[at + FROM_X] as number) * (1 - share) + (rows[at + TO_X] as number) * share;
       const fromY = (rows[at + FROM_Y] as number) * (1 - share) + (rows[at + TO_Y] as number) * share;
       const far = Math.abs(fromX - x) > JUMP || Math.abs(fromY - y) > JUMP;
-      const move = this.smooth && known && !far && gap > 0.05 ? Math.min(gap * 1.05, LONGEST_MOVE_S) : 0;
+      const move = this.smooth && known && !far && gap > 0.05 ? Math.min(gap * 1.05, this.longestMove) : 0;
       rows[at + FROM_X] = move ? fromX : x;
       rows[at + FROM_Y] = move ? fromY : y;
       rows[at + TO_X] = x;
@@ -233,7 +247,7 @@ export class Fleet {
     const told = new Set(this.#bySlot.values());
     for (const row of [...this.#row.values()]) {
       const seen = this.rows[row * STRIDE + SEEN] as number;
-      if (!told.has(row) && now - seen > KEPT_AFTER_RECONNECT_S) this.#remove(row);
+      if (!told.has(row) && now - seen > this.keptAfterWhole) this.#remove(row);
     }
   }
 
@@ -274,7 +288,7 @@ export class Fleet {
   /** Where a row is drawn now, in mercator 0..1. */
   drawn(row: number): { x: number; y: number } {
     const at = row * STRIDE;
-    const share = this.#share(at, clock());
+    const share = this.#share(at, this.time.now());
     const mix = (from: number, to: number) =>
       (this.rows[at + from] as number) * (1 - share) + (this.rows[at + to] as number) * share;
     return { x: mix(FROM_X, TO_X) + ORIGIN_X, y: mix(FROM_Y, TO_Y) + ORIGIN_Y };
@@ -293,7 +307,7 @@ export class Fleet {
       longitude: toLongitude((this.rows[at + TO_X] as number) + ORIGIN_X),
       speed: speed < 0 ? null : speed,
       heading: heading < 0 ? null : heading,
-      seen: EPOCH + (this.rows[at + SEEN] as number) * 1000,
+      seen: this.time.epoch + (this.rows[at + SEEN] as number) * 1000,
       event: this.#events[row] as number,
     };
   }
@@ -318,7 +332,7 @@ export class Fleet {
   near(x: number, y: number, radius: number, limit: number): { rows: number[]; count: number } {
     const found: [distance: number, row: number][] = [];
     const { rows, length } = this;
-    const now = clock();
+    const now = this.time.now();
     for (let row = 0, at = 0; row < length; row++, at += STRIDE) {
       if (rows[at + SEEN] === -1 || rows[at + KIND] === -1) continue;
       const toX = rows[at + TO_X] as number;

@@ -26,11 +26,18 @@ class Prefs {
     stored("theme", ["dark", "light"], matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"),
   );
   zone = $state<Zone>(stored("zone", ["utc", "london"], "utc"));
+  /** Single keys act on the page. */
+  keys = $state(stored("keys", ["on", "off"], "on") === "on");
 
   setTheme(theme: Theme): void {
     this.theme = theme;
     document.documentElement.dataset.theme = theme;
     store("theme", theme);
+  }
+
+  setKeys(on: boolean): void {
+    this.keys = on;
+    store("keys", on ? "on" : "off");
   }
 
   setZone(zone: Zone): void {

@@ -1,0 +1,192 @@
+// Receives the moment that the filter names; gives the map and the lists a fleet of that moment, from the lake.
+//
+// The filter is what the page follows: while time plays, the machine writes the moment into it once a second.
+
+import { Refused } from "../cards/ask";
+import { filter } from "../state/filter.svelte";
+import { Fleet } from "../state/fleet";
+import { live } from "../state/live.svelte";
+import { time as text } from "../text/time";
+import { decode, type Frame } from "../wire/frame";
+import { Player, stepOf } from "./player";
+import { type Extent, held } from "./scale";
+
+const WRITE_EVERY_MS = 1000;
+const SHOW_EVERY_MS = 250;
+const EXTENT_EVERY_MS = 15_000;
+const LIMIT_MS = 20_000;
+const NEAR_NOW_MS = 90_000; // time that plays into the last rows goes over to live
+const LONGEST_MOVE_S = 12;
+
+const nobody = new Fleet();
+
+class TimeMachine {
+  /** The fleet of the moment shown; null: live, or the first frame is still to come. */
+  fleet = $state.raw<Fleet | null>(null);
+  /** The moment shown, four times a second while it plays; null: live. */
+  now = $state<number | null>(null);
+  /** Vehicles in the last frame. */
+  count = $state<number | null>(null);
+  waiting = $state(false);
+  fault = $state<string | null>(null);
+  /** It played to the end of what the lake holds, and stands there. */
+  ended = $state(false);
+  extent = $state.raw<{ first: number; last: number } | null>(null);
+  /** The lake was asked what it holds. */
+  looked = $state(false);
+  #player: Player;
+  #written: number | null = null;
+  #scope = "";
+  #wroteAt = 0;
+  #showedAt = 0;
+  #loop = 0;
+
+  constructor() {
+    this.#player = new Player(read, {
+      frame: (frame, first) => this.#apply(frame, first),
+      fault: (why) => {
+        this.fault = why;
+      },
+    });
+  }
+
+  /** The vehicles to show: those of now, or of the moment. */
+  get vehicles(): Fleet {
+    return filter.current.at === null ? live.fleet : (this.fleet ?? nobody);
+  }
+
+  /** Look after the lake's extent until the returned is called. */
+  start(): () => void {
+    let timer: ReturnType<typeof setTimeout>;
+    const leaving = new AbortController();
+    const look = async (): Promise<void> => {
+      if (!document.hidden || !this.looked) {
+        try {
+          const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(LIMIT_MS)]);
+          const answer = await fetch("/api/extent", { signal });
+          if (answer.ok) {
+            this.extent = held((await answer.json()) as Record<string, Extent>, filter.now());
+            this.looked = true;
+          }
+        } catch {
+          // the last one stays; the link's state says that the server is away
+        }
+      }
+      if (!leaving.signal.aborted) timer = setTimeout(() => void look(), EXTENT_EVERY_MS);
+    };
+    void look();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+      this.#leave();
+    };
+  }
+
+  /** Be where the filter is: a moment (null: live), a speed, and what else narrows the vehicles. */
+  follow(at: number | null, speed: number, scope: string): void {
+    if (at === null) {
+      this.#leave();
+      return;
+    }
+    this.#player.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (speed !== this.#player.speed) this.#player.play(speed);
+    if (at !== this.#written || scope !== this.#scope) {
+      this.#scope = scope;
+      this.ended = false;
+      this.#player.seek(at === this.#written ? (this.now ?? at) : at);
+      this.#written = at;
+      this.now = this.#player.now;
+    }
+    this.waiting = this.#player.waiting;
+    if (!this.#loop) this.#step();
+  }
+
+  /** Move the moment by `ms`; from live, into the past. */
+  step(ms: number): void {
+    const from = this.now ?? filter.now();
+    const to = from + ms;
+    if (to >= filter.now()) this.live();
+    else this.go(to);
+  }
+
+  go(at: number): void {
+    filter.set({ at: Math.max(1, Math.round(Math.min(at, filter.now()))) });
+  }
+
+  live(): void {
+    filter.set({ at: null, speed: 0 });
+  }
+
+  /** Play, or stand. From live there is nothing to play: it goes a minute back and plays from there. */
+  play(speed: number): void {
+    const at = this.now ?? filter.now() - 60_000;
+    filter.set({ at: Math.round(at), speed });
+    if (this.now !== null) this.#written = Math.round(at); // where it is: no seek
+  }
+
+  #leave(): void {
+    cancelAnimationFrame(this.#loop);
+    this.#loop = 0;
+    this.#player.stop();
+    this.#player.play(0);
+    this.#written = null;
+    [this.fleet, this.now, this.count, this.fault, this.waiting, this.ended] = [null, null, null, null, false, false];
+  }
+
+  #step(): void {
+    this.#loop = requestAnimationFrame(() => this.#step());
+    const player = this.#player;
+    player.step();
+    this.waiting = player.waiting;
+    const page = performance.now();
+    if (page - this.#showedAt < SHOW_EVERY_MS && player.speed > 0) return;
+    this.#showedAt = page;
+    this.now = player.now;
+    if (player.speed === 0 || player.waiting) return;
+    const now = filter.now();
+    const end = Math.min(now, this.extent?.last ?? now);
+    if (this.now >= end) {
+      this.ended = now - end >= NEAR_NOW_MS;
+      this.#written = this.ended ? end : null;
+      if (this.ended) filter.set({ at: end, speed: 0 });
+      else this.live();
+    } else if (page - this.#wroteAt >= WRITE_EVERY_MS) {
+      this.#wroteAt = page;
+      this.#written = Math.round(this.now);
+      filter.set({ at: this.#written });
+    }
+  }
+
+  #apply(frame: Frame, first: boolean): void {
+    const player = this.#player;
+    let fleet = this.fleet;
+    if (first || !fleet) {
+      const epoch = frame.at;
+      fleet = new Fleet({ epoch, now: () => (player.now - epoch) / 1000 });
+      fleet.keptAfterWhole = 0;
+      fleet.smooth = !player.calm;
+    }
+    fleet.longestMove = Math.max(LONGEST_MOVE_S, (stepOf(player.speed, player.calm) / 1000) * 1.2);
+    fleet.apply(frame);
+    this.fleet = fleet;
+    this.count = frame.count;
+  }
+}
+
+async function read(at: number, signal: AbortSignal): Promise<Frame> {
+  const query = filter.query();
+  for (const name of ["from", "to", "stream"]) query.delete(name);
+  query.set("at", String(at));
+  let answer: Response;
+  try {
+    answer = await fetch(`/api/frame?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });
+    if (answer.ok) return decode(await answer.arrayBuffer());
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Refused(text.away, 0);
+  }
+  const said = (await answer.json().catch(() => ({}))) as { detail?: unknown };
+  throw new Refused(typeof said.detail === "string" ? said.detail : `${text.away} (${answer.status})`, answer.status);
+}
+
+export const machine = new TimeMachine();
