@@ -51,6 +51,9 @@ export const text = {
     asOf: (age: string) => `as of ${age} ago`,
     notRead: "not read yet",
     lost: (n: string) => `${n} lost to retention`,
+    skipped: (n: string) => `${n} passed over on the map`,
+    skippedHelp:
+      "More records waited than the page reads at its start: the map begins after them. The lake takes them all.",
   },
   kpi: {
     vehicles: "Vehicles heard",
@@ -143,7 +146,7 @@ export const text = {
     since: "Seen by this page since it started; the tiles count the whole lake.",
     sincePipeline: "Since the pipeline started; the tiles count the whole lake.",
     samples: "Newest samples",
-    noSamples: "None lately. Duplicates are found by the pipeline and have no sample here.",
+    noSamples: "None since this page started. Operations shows samples of all that is in quarantine.",
     field: "field",
     partition: "partition",
     offset: "offset",

@@ -14,11 +14,14 @@ GAUGES = {
     "lag_records": ("watling_stream_lag_records", "Records of the topic that the lake does not have yet"),
     "lag_seconds": ("watling_stream_lag_seconds", "How long the oldest of them has waited"),
     "freshness_seconds": ("watling_stream_freshness_seconds", "Age of the newest row in the lake"),
+    "commit_seconds": ("watling_stream_commit_seconds", "How long the pipeline's last commit took"),
 }
 COUNTERS = {
     "landed": ("watling_stream_landed_records", "Rows in the stream's table"),
     "quarantined": ("watling_stream_quarantined_records", "Records in quarantine, duplicates among them"),
     "duplicates": ("watling_stream_duplicate_records", "Duplicates among the quarantined"),
+    "lost": ("watling_stream_lost_records", "Records that Kafka removed before the lake had them"),
+    "skipped": ("watling_page_skipped_records", "Records that the page passed over at its start; the lake has them"),
 }
 
 
@@ -49,6 +52,12 @@ class StatusCollector(Collector):
         for stream, row in status["streams"].items():
             state.add_metric([stream, row["state"]], 1)
         yield state
+        restarts = CounterMetricFamily(
+            "watling_part_restarts", "How often `watling up` started the part anew", labels=["part"]
+        )
+        for part, told in ((status.get("supervisor") or {}).get("parts") or {}).items():
+            restarts.add_metric([part], told["restarts"])
+        yield restarts
         yield GaugeMetricFamily("watling_page_viewers", "Open viewers of the page", value=status["viewers"])
         frames, size = self._frames()
         yield CounterMetricFamily("watling_page_frames", "Updates encoded for the viewers", value=frames)

@@ -73,6 +73,7 @@ def compose(hot: HotState, reader: StatusReader, viewers: int) -> dict[str, Any]
                 "lag_seconds",
                 "freshness_seconds",
                 "last_commit",
+                "commit_seconds",
                 "error",
             )
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.conftest import wait_until
 from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, served
 from watling.config import PageConfig, Settings
 from watling.dashboard import PortTaken, create_app
@@ -52,6 +54,29 @@ def test_health_and_metrics(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'watling_stream_rate_records_per_second{stream="vehicle"}' in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_metrics_tell_of_restarts_commits_and_losses(tmp_path: Path) -> None:
+    """An alert can fire on a part that dies again and again, on slow commits and on records that are gone."""
+
+    class Restarted(MadeUpCity):
+        def read(self) -> dict[str, Any]:
+            status = super().read()
+            status["streams"]["gps"] |= {"commit_seconds": 0.25, "lost": 7}
+            return {**status, "supervisor": {"parts": {"pipeline": {"restarts": 3}}}}
+
+    city = Restarted(vehicles=5, hz=20)
+    app = create_app(Settings(), contracts=CONTRACTS, status=city, feeds=[city], static=tmp_path)
+    app.state.hot.report_skipped("vehicle", 12)
+    with TestClient(app, base_url="http://127.0.0.1:8600") as client:
+        assert wait_until(lambda: "watling_part_restarts_total" in client.get("/metrics").text, 10)
+        lines = client.get("/metrics").text.splitlines()
+    assert {
+        'watling_part_restarts_total{part="pipeline"} 3.0',
+        'watling_stream_commit_seconds{stream="gps"} 0.25',
+        'watling_stream_lost_records_total{stream="gps"} 7.0',
+        'watling_page_skipped_records_total{stream="vehicle"} 12.0',
+    } <= set(lines)
 
 
 def test_vehicle_list_card_and_unknown_vehicle(client: TestClient) -> None:

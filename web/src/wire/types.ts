@@ -18,6 +18,8 @@ export interface StreamStatus {
   readonly last_commit: string | null;
   readonly seen: number;
   readonly bad: number;
+  /** Records between the lake's end and where the page began to read: not on the map. */
+  readonly skipped: number;
   readonly reasons: Readonly<Record<string, number>>;
   /** Counted by the running pipeline, duplicates among them; empty when none runs. */
   readonly lake_reasons: Readonly<Record<string, number>>;
