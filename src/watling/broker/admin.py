@@ -88,6 +88,16 @@ def ping(settings: Settings, timeout_s: float = 3.0) -> str:
     return str(result.cluster_id)
 
 
+def brokers(settings: Settings) -> int:
+    """How many brokers the one that answers knows. 0: it has just started, and has not heard yet of itself.
+
+    Raises:
+        BrokerUnreachable: nobody answers within the time.
+    """
+    client = _client(settings)
+    return len(_wait(settings, client.describe_cluster(request_timeout=TIMEOUT_S)).nodes)
+
+
 def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
     """Make the streams' topics that are missing; gives their names. Existing ones are left as they are."""
     there = topic_ids(settings, [c.topic for c in contracts.values()])
@@ -118,7 +128,12 @@ def delete_topic(settings: Settings, topic: str) -> None:
 
 
 def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
-    """{topic: Kafka's id for it} of those that exist. A topic made anew has another id."""
+    """{topic: Kafka's id for it} of those that exist. A topic made anew has another id.
+
+    Raises:
+        BrokerUnreachable: nobody answers within the time, or only a broker that has just started and, under ZooKeeper,
+            has not heard yet what there is: that a topic is not there is not to be believed then.
+    """
     found = {}
     client = _client(settings)
     asked = client.describe_topics(TopicCollection(sorted(set(topics))), request_timeout=TIMEOUT_S)
@@ -128,6 +143,8 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
         except KafkaRefused as error:
             if error.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
+    if len(found) < len(asked) and not brokers(settings):
+        raise _unreachable(settings, "it has just started and knows no broker yet")
     return found
 
 

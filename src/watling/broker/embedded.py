@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from watling.broker import admin, archive, jars, node, preflight, zookeeper
-from watling.broker.errors import BrokerError, BrokerUnreachable
+from watling.broker import archive, jars, node, preflight, zookeeper
+from watling.broker.errors import BrokerError
+from watling.broker.ready import wait_ready
 from watling.broker.releases import KRAFT, ZOOKEEPER, Release, chosen, started_last
 from watling.config import Settings
 from watling.ops.process import (
@@ -27,7 +26,6 @@ from watling.ops.process import (
     LockHeld,
     exclusive,
     identity_of,
-    last_lines,
     read_identity,
     spawn,
     write_identity,
@@ -40,17 +38,6 @@ TRIES = 3  # of a controller port, which another process may take between our lo
 # A killed broker's place in ZooKeeper, which the next one has to wait for
 STILL_THERE = "NodeExistsException"
 AGAIN_S = 0.5
-
-HINTS = (  # what the log says -> what to do
-    ("No space left on device", "Free some of the disk, or put the home elsewhere with WATLING_HOME."),
-    ("Failed to acquire lock", "Another Kafka works on this data: end it, or use another home."),
-    ("OutOfMemoryError", "Give it more with WATLING_BROKER__HEAP_MB."),
-    ("Could not reserve enough space", "The machine has too little memory free: lower WATLING_BROKER__HEAP_MB."),
-    (
-        "Address already in use",
-        "Another process took the port in the meantime: start again, or set WATLING_BROKER__PORT.",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +194,7 @@ def _start(settings: Settings, home: Path, progress: jars.Progress | None, attac
         if release is ZOOKEEPER:  # detached, for its broker was not ours to end either
             paths = jars.resolve(release.lock, progress)
             zookeeper.start(settings, home, paths, keep=node.configured_zookeeper(home), attached=False)
-        _wait_ready(settings, home, running, None)
+        wait_ready(settings, home, running, None)
         return
     preflight.check_port(settings)
     preflight.check_data(home, release)
@@ -282,56 +269,13 @@ def _launch(settings: Settings, home: Path, paths: list[Path], made: Path | None
     try:
         mine = identity_of(child.pid)
         write_identity(_pid_file(home), mine)
-        _wait_ready(settings, home, mine, child, before)
+        wait_ready(settings, home, mine, child, before)
     except BaseException:  # nothing half started is left, not even after Ctrl-C
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         _pid_file(home).unlink(missing_ok=True)
         raise
-
-
-def _wait_ready(
-    settings: Settings, home: Path, mine: Identity, child: subprocess.Popen[bytes] | None, before: int = 0
-) -> None:
-    """Wait until this home's Kafka, and nobody else's, answers. `before`: the log's size at its start."""
-    limit = settings.broker.start_timeout_s
-    deadline = time.monotonic() + limit
-    while True:
-        ended = child.poll() is not None if child is not None else mine.process() is None
-        if ended:
-            raise _death(home, child.returncode if child is not None else None, before)
-        try:
-            with socket.create_connection((settings.broker.host, settings.broker.port), timeout=1):
-                pass
-            answered = admin.ping(settings, timeout_s=2.0)
-        except (OSError, BrokerUnreachable):
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"Kafka (pid {mine.pid}) did not answer at {settings.bootstrap_servers} within {limit:g} s. Look at "
-                    f"{home / node.LOG}; a slow machine may need WATLING_BROKER__START_TIMEOUT_S, one that hangs "
-                    "`watling broker stop`.",
-                ) from None
-            time.sleep(0.05)
-            continue
-        if answered != node.cluster_id(home, chosen(settings)):
-            raise BrokerError(
-                f"another Kafka (cluster {answered}) answers at {settings.bootstrap_servers}. Stop it, or choose another port "
-                "with WATLING_BROKER__PORT.",
-            )
-        return
-
-
-def _death(home: Path, code: int | None, before: int) -> BrokerError:
-    log = home / node.LOG
-    words = last_lines(log, since=before)
-    if "Exception" not in words and "ERROR" not in words:  # Java itself may have refused
-        words = f"{words}\n{last_lines(home / node.OUT)}".strip()
-    todo = next(
-        (hint for mark, hint in HINTS if mark in words), "Correct what it says and start again; its data is kept."
-    )
-    ended = "Kafka ended at its start" + (f" (code {code})" if code is not None else "")
-    return BrokerError(f"{ended}. The end of {log}:\n{words or '(nothing)'}\n{todo}", code=code)
 
 
 def _pid_file(home: Path) -> Path:

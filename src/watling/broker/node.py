@@ -232,14 +232,15 @@ def free_port(host: str) -> int:
     """A port that is free now, below those that Linux gives to clients: one that reconnects there may meet itself."""
     for _ in range(PORT_TRIES):
         port = random.randrange(*QUIET_PORTS)  # noqa: S311
-        if _is_free(host, port):
+        if is_free(host, port):
             return port
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """True when nobody has that port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -264,7 +265,7 @@ def _controller_port(home: Path, host: str, taken: int) -> int:
 
 def port_as_before(host: str, last: str, taken: int) -> int:
     """The port `last`, that of the last start, while nobody else has it; else a free one. Never `taken`."""
-    if last.isdigit() and int(last) != taken and _is_free(host, int(last)):
+    if last.isdigit() and int(last) != taken and is_free(host, int(last)):
         return int(last)
     while (port := free_port(host)) == taken:
         pass

@@ -97,6 +97,17 @@ def check_port(settings: Settings) -> None:
             ) from None
 
 
+def check_zookeeper_port(address: str) -> None:
+    """Raises BrokerError, naming who listens there, when ZooKeeper cannot have the address at which a broker waits."""
+    host, _, port = address.rpartition(":")
+    if not node.is_free(host, int(port)):
+        raise BrokerError(
+            f"ZooKeeper cannot have {address}, where its broker waits for it{_named(int(port))}. Stop what listens there, or "
+            "`watling broker stop`: at the next start both take another port.",
+            address=address,
+        )
+
+
 def left_running(home: Path, port: int) -> Identity | None:
     """This home's own broker when it listens there but its pid file is lost."""
     listener = _listener(port)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from watling.broker import node
+from watling.broker import node, preflight
 from watling.broker.errors import BrokerError
 from watling.config import Settings
 from watling.ops.process import Identity, identity_of, last_lines, read_identity, spawn, write_file, write_identity
@@ -72,6 +72,7 @@ def start(settings: Settings, home: Path, jars: list[Path], *, keep: str | None,
         return address
     for attempt in range(TRIES):
         address = keep or _address(settings, home)
+        preflight.check_zookeeper_port(address)
         _configure(settings, home, address)
         try:
             _launch(settings, home, jars, address, attached)
@@ -185,10 +186,10 @@ def _wait_ready(
     while True:
         if (child.poll() is not None) if child is not None else (mine.process() is None):
             words = f"{last_lines(home / LOG, since=before)}\n{last_lines(home / OUT)}".strip()
-            todo = "Correct what it says and start again; its data is kept."
-            if "Address already in use" in words:
-                todo = f"Stop what listens at {address}; the broker that runs waits there, else `watling broker stop`."
-            raise BrokerError(f"ZooKeeper ended at its start. The end of {home / LOG}:\n{words or '(nothing)'}\n{todo}")
+            raise BrokerError(
+                f"ZooKeeper ended at its start. The end of {home / LOG}:\n{words or '(nothing)'}\nCorrect what it says and "
+                "start again; its data is kept."
+            )
         if serving(address) is not None:
             return
         if time.monotonic() > deadline:
