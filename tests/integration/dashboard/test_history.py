@@ -225,6 +225,32 @@ def test_new_rows_show_in_past_and_present(tmp_path: Path) -> None:
         assert client.get("/api/tiles/entries", params=HOUR).json()["rows"][0][1] == 400
 
 
+@pytest.mark.parametrize("second", [0, 45, 400, 3599])
+def test_places_are_those_of_that_moment(lake: VariedLake, client: TestClient, second: int) -> None:
+    """In the past the map must not show an incident that was not yet reported, nor how it ended later."""
+    at = START_MS + second * 1000
+    got = client.get("/api/places", params={"at": at}).json()
+    assert got["at"] == at
+    for stream, key, count in (
+        ("emergency", "incident_id", 48),
+        ("traffic", "camera_id", 60),
+        ("weather", "station", 80),
+    ):
+        want: dict[str, tuple[int, int, dict[str, Any]]] = {}
+        for row in (lake.row(stream, i) for i in range(count)):
+            ms = int(row["event_time"].timestamp() * 1000)
+            if ms <= at and (row[key] not in want or ms >= want[row[key]][1]):
+                want[row[key]] = (want.get(row[key], (ms,))[0], ms, row)
+        assert {p["place"]: (p["first_ms"], p["event_ms"], p["id"]) for p in got["places"][stream]} == {
+            name: (first, ms, row["id"]) for name, (first, ms, row) in want.items()
+        }
+        if stream == "emergency":
+            assert {p["place"]: p["status"] for p in got["places"][stream]} == {
+                n: r["status"] for n, (_, _, r) in want.items()
+            }
+    assert client.get("/api/places", params={"at": START_MS + 30 * 3_600_000}).json()["places"]["emergency"] == []
+
+
 def test_the_cards(lake: VariedLake, client: TestClient) -> None:
     """Vehicle, camera and incident cards show the rows of theirs and no others'."""
     track = client.get("/api/vehicles/v3/history", params={**HOUR, "limit": 10}).json()
@@ -288,6 +314,8 @@ def test_pictures_and_nothing_else(lake: VariedLake, client: TestClient) -> None
         "/api/cells?stream=gps&measure=drop",
         "/api/frame",
         "/api/frame?at=1&seconds=100000",
+        "/api/places",
+        "/api/places?at=-1",
         "/api/vehicles/v/history?limit=0",
         "/api/vehicles/v/record?stream=vehicle&partition=-1&offset=0",
         "/api/cameras/c/pictures?limit=100000",

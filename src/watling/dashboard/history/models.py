@@ -137,6 +137,14 @@ class Pictures(BaseModel):
     pictures: list[Picture]
 
 
+class PlacesThen(BaseModel):
+    """Per stream of things that stand still the newest row of each, newest first: its columns that are known, `place`
+    (its name), `event_ms` and `first_ms` (ms since 1970)."""
+
+    at: int
+    places: dict[str, list[dict[str, Any]]]
+
+
 class Near(BaseModel):
     """What was within two kilometres, at its closest."""
 

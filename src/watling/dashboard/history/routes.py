@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 
 from watling.config import Settings
 from watling.contracts.model import Contract
-from watling.dashboard.history import cards, cells, pictures
+from watling.dashboard.history import cards, cells, pictures, places
 from watling.dashboard.history.answers import TileAnswers
 from watling.dashboard.history.filter import MAX_MS, Filter, make_reader
 from watling.dashboard.history.frame import Frames
@@ -19,6 +19,7 @@ from watling.dashboard.history.models import (
     Extent,
     Incident,
     Pictures,
+    PlacesThen,
     Record,
     Refusal,
     TileAnswer,
@@ -138,6 +139,16 @@ def history_routes(
     ) -> Response:
         body = await pool.run(request, lambda cancel: frames.frame(at, seconds, wanted, cancel))
         return Response(body, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+
+    @routes.get(
+        "/places",
+        summary="Newest row of each camera, station and incident at a moment: two hours back, incidents a day",
+        response_model=PlacesThen,
+    )
+    async def places_then(
+        request: Request, at: Annotated[int, Query(ge=0, le=MAX_MS, description="ms since 1970")]
+    ) -> PlacesThen:
+        return await pool.run(request, lambda cancel: places.places(past, at, cancel))
 
     @routes.get(
         "/extent", summary="First and last event time and rows of each stream", response_model=dict[str, Extent]
