@@ -111,6 +111,7 @@ class TileAnswers:
             rows_seen=sum(c.rows for c in covers),
             late=sum(c.late for c in covers),
             seconds=round(time.monotonic() - begun, 4),
+            streams=fitting,
             applies=True,
         )
 
@@ -171,5 +172,6 @@ def _nothing(seconds: float) -> TileAnswer:
         rows_seen=0,
         late=None,
         seconds=round(seconds, 4),
+        streams=[],
         applies=False,
     )

@@ -31,13 +31,15 @@ _CELL = re.compile(r"8[0-9a-f]{14}")
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Rows with `start_ms` <= event_time < `end_ms` (ms since 1970), in the area (west, south, east, north, degrees; west
-    beyond east crosses the date line), in the H3 cell, and whose columns have one of the values. Hashable."""
+    beyond east crosses the date line), in the H3 cell, of that stream, and whose columns have one of the values.
+    Hashable."""
 
     start_ms: int
     end_ms: int
     area: Area | None = None
     cell: str | None = None
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    stream: str | None = None
 
     def during(self, start_ms: int, end_ms: int) -> Filter:
         """The same filter over another time."""
@@ -58,7 +60,9 @@ def moment(ms: int) -> datetime:
 
 
 def condition(wanted: Filter, contract: Contract) -> Condition | None:
-    """The filter as SQL over the stream, or None where the stream has not the columns that the filter asks about."""
+    """The filter as SQL over the stream, or None where it means another stream, or columns that this one has not."""
+    if wanted.stream not in (None, contract.name):
+        return None
     there = {f.name for f in contract.fields}
     texts = {f.name for f in contract.fields if f.type == "string"}
     time_column = named(contract.time_column)
@@ -122,6 +126,7 @@ def make_reader(contracts: Mapping[str, Contract]) -> Callable[..., Filter]:
         where: Annotated[
             list[str], Query(max_length=MAX_VALUES, description="column:value; equal columns are alternatives")
         ] = [],  # noqa: B006 - FastAPI copies it
+        stream: Annotated[str | None, Query(max_length=64, description="rows of this stream alone")] = None,
     ) -> Filter:
         end = to_ms if to_ms is not None else (time.time_ns() // 1_000_000_000 + 1) * 1000  # shared for a second
         start = from_ms if from_ms is not None else max(0, end - LAST_MS)
@@ -129,7 +134,7 @@ def make_reader(contracts: Mapping[str, Contract]) -> Callable[..., Filter]:
             raise HTTPException(422, "`from` must be before `to`")
         if end - start > MAX_RANGE_MS:
             raise HTTPException(422, "the time range is longer than 366 days: choose a shorter one")
-        return Filter(start, end, _area(area), _cell_of(cell), _where(where, columns))
+        return Filter(start, end, _area(area), _cell_of(cell), _where(where, columns), stream)
 
     return read_filter
 

@@ -31,6 +31,7 @@ class TileShown(BaseModel):
     unit: str | None
     by: str | None = Field(description="column whose value a click filters by")
     x: str | None = Field(description="column of the labels or of time")
+    y: str | None = Field(description="column that is drawn; null: every number of a line, else the first")
     series: str | None = Field(description="column that splits the rows into series; null: each number is one")
     layout: Layout
     order: int
@@ -62,7 +63,8 @@ class TileAnswer(BaseModel):
     rows_seen: int = Field(description="rows of the streams that the filter let through")
     late: int | None = Field(description="of those, rows that reached Kafka more than a minute after their event")
     seconds: float
-    applies: bool = Field(description="false: no stream of the tile has the columns that the filter asks about")
+    streams: list[str] = Field(description="streams of the tile that have the columns that the filter asks about")
+    applies: bool = Field(description="false: there is no such stream")
 
 
 class Cells(BaseModel):

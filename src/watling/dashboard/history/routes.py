@@ -86,6 +86,7 @@ def history_routes(
                 unit=t.unit,
                 by=t.by,
                 x=t.x,
+                y=t.y,
                 series=t.series,
                 layout=t.layout,
                 order=i,

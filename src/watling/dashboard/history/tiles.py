@@ -52,6 +52,7 @@ class Tile(BaseModel):
     units: dict[str, str] = Field(default_factory=dict, description="unit of an answer's column")
     by: str | None = Field(None, max_length=80, description="column whose value a click filters by")
     x: str | None = Field(None, max_length=80, description="column of the labels or of time")
+    y: str | None = Field(None, max_length=80, description="column that is drawn, where not all should be")
     series: str | None = Field(None, max_length=80, description="column that splits the rows into series")
     layout: Layout = Layout()
     order: float | None = Field(None, description="place among the tiles; default as in the file")
