@@ -56,7 +56,7 @@ class PipelineConfig(Section):
 
     commit_interval_s: float = Field(1.0, gt=0, le=3600)
     batch_records: int = Field(200_000, ge=1)
-    batch_bytes: int = Field(24 * MIB, ge=1 * MIB)
+    batch_bytes: int = Field(16 * MIB, ge=1 * MIB)
     fetch_records: int = Field(10_000, ge=1)
     threads: int = Field(2, ge=1, le=64)
     dedup_memory_bytes: int = Field(32 * MIB, ge=1 * MIB)
@@ -72,7 +72,9 @@ class SparkConfig(Section):
     ui: bool = False
     python: str | None = None  # the interpreter of the executors
     archives: str | None = None  # an archive of their environment, as `spark.archives` has it
-    checkpoints: str | None = None  # a folder or URI that driver and executors reach; default spark/checkpoints in the home
+    checkpoints: str | None = (
+        None  # a folder or URI that driver and executors reach; default spark/checkpoints in the home
+    )
     max_offsets_per_trigger: int = Field(500_000, ge=1)
     min_offsets_per_trigger: int | None = Field(None, ge=1)  # a batch waits for so many, at most max_trigger_delay_s
     max_trigger_delay_s: float = Field(60, gt=0)

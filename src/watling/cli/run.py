@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from watling.config import Settings
-    from watling.pipeline.engines.embedded import RunReport
+    from watling.pipeline.engines.embedded.engine import RunReport
 
 PLAIN_EVERY_S = 30.0
 PING_S = 2.0
@@ -33,12 +33,14 @@ def register(app: typer.Typer) -> None:
             ("watling run --once", "drain what is there now, then end"),
             ("watling run --stream vehicle --stream gps", "only these"),
             ("watling run --once --json", "the counts for a script"),
+            ("watling run --engine spark --master spark://host:7077", "the same on a cluster of Spark"),
         )
     )
     def run(
         context: typer.Context,
         once: Annotated[bool, typer.Option("--once", help="Drain to the end offsets seen at the start, then end.")] = False,
-        engine: Annotated[str, typer.Option(help="What runs the steps: embedded.", metavar="ENGINE")] = "embedded",
+        engine: Annotated[str, typer.Option(help="What runs the steps: embedded (this process), or spark.", metavar="ENGINE")] = "embedded",
+        master: Annotated[str | None, typer.Option(help="Spark's master: local[*], spark://host:port, yarn, k8s://…", metavar="URL")] = None,
         stream: Annotated[list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.", metavar="NAME")] = None,
         take_over: Annotated[bool, typer.Option("--take-over", help="Fence another writer of these streams and go on in its place.")] = False,
         accept_new_topic: Annotated[bool, typer.Option("--accept-new-topic", help="The topic was deleted and made again: begin a new generation. What the old one still owed counts as lost.")] = False,
@@ -49,7 +51,7 @@ def register(app: typer.Typer) -> None:
         Ends with 3 when no Kafka answers, 4 when another writer fenced it, 1 when a stream had to stop.
         """
         found = settings(context)
-        _check_engine(engine)
+        options = _engine_options(engine, master)
         known = contracts(found)
         from watling.broker import admin
         from watling.cli.signals import stop_on_signals
@@ -57,7 +59,6 @@ def register(app: typer.Typer) -> None:
         if not supervised():
             admin.ping(found)  # before anything that takes long
         from watling.ops import progress
-        from watling.pipeline.engines import embedded
 
         stop = stop_on_signals()
         if supervised():
@@ -67,7 +68,7 @@ def register(app: typer.Typer) -> None:
         renewed = output.Line(quiet=supervised())
         name = "pipeline" if not stream else "pipeline-" + "-".join(sorted(set(stream)))
         try:
-            report = embedded.run(
+            report = _engine(engine)(
                 found,
                 known,
                 once=once,
@@ -75,7 +76,8 @@ def register(app: typer.Typer) -> None:
                 accept_new_topic=accept_new_topic,
                 streams=stream or None,
                 stop=stop.event,
-                on_progress=_teller(found, name, once, renewed),
+                on_progress=_teller(found, name, engine, once, renewed),
+                **options,
             )
         finally:
             renewed.end()
@@ -102,17 +104,34 @@ def _wait_for_kafka(found: Settings, stop: threading.Event) -> None:
             stop.wait(0.2 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
 
-def _check_engine(engine: str) -> None:
+def _engine_options(engine: str, master: str | None) -> dict[str, Any]:
+    """What only this engine is told. What it cannot run without is looked for before anything else."""
     if engine == "spark":
-        raise UsageError(
-            "the engine spark is not part of this version. `--engine embedded` (the default) runs the same steps in this "
-            "process, and its tables can be read by Spark.",
-        )
+        from watling.pipeline.engines.spark.session import check
+
+        check()
+        return {"master": master}
     if engine != "embedded":
-        raise UsageError(f"there is no engine {engine!r}: leave `--engine` away, or say `--engine embedded`")
+        raise UsageError(f"there is no engine {engine!r}: leave `--engine` away, or say `--engine spark`")
+    if master is not None:
+        raise UsageError("`--master` is Spark's: say `--engine spark` too")
+    return {}
 
 
-def _teller(found: Settings, name: str, once: bool, renewed: output.Line) -> Callable[[dict[str, Any]], None]:
+def _engine(name: str) -> Callable[..., RunReport]:
+    """The engine's `run`; the heavy import is here."""
+    if name == "spark":
+        from watling.pipeline.engines.spark.engine import run as run_spark
+
+        return run_spark
+    from watling.pipeline.engines.embedded import run as run_embedded
+
+    return run_embedded
+
+
+def _teller(
+    found: Settings, name: str, engine: str, once: bool, renewed: output.Line
+) -> Callable[[dict[str, Any]], None]:
     """What the engine calls once a second: publishes, and shows a line (renewed on a terminal, else twice a minute)."""
     from watling.ops import progress
 
@@ -120,7 +139,7 @@ def _teller(found: Settings, name: str, once: bool, renewed: output.Line) -> Cal
 
     def tell(streams: dict[str, Any]) -> None:
         nonlocal shown
-        progress.publish(found, name, {"engine": "embedded", "once": once, "streams": streams})
+        progress.publish(found, name, {"engine": engine, "once": once, "streams": streams})
         now = time.monotonic()
         if renewed.renewed:
             renewed.show(line(streams))

@@ -70,7 +70,7 @@ def test_scripts_can_ask_for_json(command: str) -> None:
     [
         (("nonsense",), "No such command"),
         (("status", "--nonsense"), "No such option"),
-        (("run", "--engine", "spark"), "not part of this version"),
+        (("run", "--master", "local[2]"), "--engine spark"),
         (("run", "--engine", "flink"), "no engine 'flink'"),
         (("contracts", "show", "nonsense"), "no such stream: nonsense"),
         (("contracts", "compile", "vehicle"), "say --target"),

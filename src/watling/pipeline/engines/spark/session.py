@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOCK = "spark-4.1"
-MIB = 1024 * 1024
+CHUNK_RECORDS = 12_000
+CHUNK_BYTES = 32 * 1024 * 1024
 
 
 def check() -> java.Jdk:
@@ -60,7 +61,8 @@ def open_session(settings: Settings, master: str | None = None, name: str = "wat
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
         "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "12000",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(CHUNK_RECORDS),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(CHUNK_BYTES),
         "spark.sql.execution.arrow.useLargeVarTypes": "true",
         "spark.sql.streaming.numRecentProgressUpdates": "10",
         "spark.sql.streaming.stopTimeout": "60000",

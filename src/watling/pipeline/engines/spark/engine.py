@@ -1,0 +1,346 @@
+"""Receives settings and contracts; runs every stream from Kafka to the lake on Spark, one query a stream, one committer.
+
+The twin of the embedded engine: the same steps in executors, the same committer in this process. The tables say where
+a stream goes on; Spark's checkpoints are kept where they agree and set aside where they do not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from watling.broker import admin
+from watling.config import Settings
+from watling.contracts.model import Contract
+from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.lake.catalog import open_catalog
+from watling.lake.commit import Committer
+from watling.lake.errors import FencedError
+from watling.lake.objects import ObjectStore
+from watling.lake.upkeep import maintain_apart
+from watling.pipeline.engines.embedded.engine import RunReport, StreamReport
+from watling.pipeline.engines.embedded.locks import hold_stream
+from watling.pipeline.engines.embedded.meter import Meter
+from watling.pipeline.engines.embedded.reader import TopicChanged
+from watling.pipeline.engines.embedded.topics import settle_generation
+from watling.pipeline.engines.spark.checkpoint import Checkpoint
+from watling.pipeline.engines.spark.session import check, open_session
+from watling.pipeline.engines.spark.source import open_stream
+from watling.pipeline.engines.spark.stream import Ending, Stream
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
+END_S = 120.0  # after a stop, how long the batch in hand may take
+ORPHANS_EVERY_S = 3600.0
+STARTS = 5  # of a query in a row without a batch in between
+
+
+@dataclass(slots=True)
+class _Running:
+    """A stream with its query."""
+
+    stream: Stream
+    query: StreamingQuery | None = None
+    done: bool = False
+    starts: int = 0
+    again_at: float = 0.0
+    started_at: float = 0.0
+
+
+def run(
+    settings: Settings,
+    contracts: Mapping[str, Contract],
+    *,
+    once: bool = False,
+    take_over: bool = False,
+    accept_new_topic: bool = False,
+    streams: Sequence[str] | None = None,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[dict[str, Any]], None] | None = None,
+    master: str | None = None,
+) -> RunReport:
+    """Run the streams until `stop` is set, or with `once` until the end offsets seen at the start are committed.
+
+    `master` wins over the settings' `spark.master`. `on_progress` is called about once a second with what
+    `watling status` shows for each stream.
+
+    Raises:
+        FencedError: another writer claimed a stream; everything was stopped.
+        UnreachableError: broker, lake or Spark's master do not answer at the start.
+        UsageError: an unknown stream, another writer of this home holds it, or Spark cannot run here.
+    """
+    if unknown := sorted(set(streams or ()) - contracts.keys()):
+        raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
+    engine = _Engine(settings, contracts, streams, stop or threading.Event(), on_progress)
+    return engine.run(master, once=once, take_over=take_over, accept_new_topic=accept_new_topic)
+
+
+class _Engine:
+    def __init__(
+        self,
+        settings: Settings,
+        contracts: Mapping[str, Contract],
+        names: Sequence[str] | None,
+        stop: threading.Event,
+        on_progress: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.settings = settings
+        self.all_contracts = contracts
+        self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
+        self.stop = stop
+        self.over = threading.Event()  # set with `stop`, and when the work is done
+        self.abandon = threading.Event()
+        self.on_progress = on_progress
+        self.running: dict[str, _Running] = {}
+        self.writer = (
+            f"spark engine on {socket.gethostname()}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+
+    def run(self, master: str | None, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
+        began = time.monotonic()
+        with ExitStack() as stack:
+            for name in self.contracts:
+                stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
+            self.spark = stack.enter_context(_session(self.settings, master))
+            if self.settings.embedded_broker:
+                admin.ensure_topics(self.settings, self.contracts)
+            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
+            catalog = open_catalog(self.settings)
+            self.objects = ObjectStore(self.settings, catalog)
+            self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
+            ids = admin.topic_ids(self.settings, [c.topic for c in self.contracts.values()])
+            try:
+                for contract in self.contracts.values():
+                    self._open(contract, ids.get(contract.topic), accept_new_topic)
+                errors = [r.stream.error for r in self.running.values() if r.stream.error]
+                if errors and len(errors) == len(self.running):
+                    raise errors[0]
+                for work in (self._watch, self._maintain):
+                    threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
+                self._loop(once)
+            finally:
+                self.over.set()
+                self.stop.set()
+                self._end_queries()
+        for one in self.running.values():
+            if isinstance(one.stream.error, FencedError):
+                raise one.stream.error
+        return RunReport({n: self._report(r.stream) for n, r in self.running.items()}, time.monotonic() - began)
+
+    def _open(self, contract: Contract, topic_id: str | None, accept_new_topic: bool) -> None:
+        """Claim a stream and make ready to read it. A stream that may not be read is marked, the others go on."""
+        name, topic = contract.name, contract.topic
+        if topic_id is None:
+            raise UnreachableError(
+                f"topic {topic} of stream {name} does not exist on {self.settings.bootstrap_servers}. "
+                "Make it there, or leave the stream out with `--stream`.",
+            )
+        before = state = self.committer.claim(contract)
+        marks = dict(admin.watermarks(self.settings, topic))
+        error = None
+        try:
+            settled = settle_generation(contract, state, topic_id, marks, accept_new_topic)
+            if settled is not state:
+                state = self.committer.update_state(
+                    name, lambda s: settle_generation(contract, s, topic_id, marks, accept_new_topic)
+                )
+        except TopicChanged as changed:
+            log.error("%s", changed.message)
+            error = changed
+        stream = Stream(
+            contract,
+            self.settings,
+            self.committer,
+            self.objects,
+            Checkpoint(self.spark, self._checkpoint(name), topic),
+            Meter(contract, state, {p: high for p, (_, high) in marks.items()}),
+            before,
+            state.generation,
+            self.committer.settled(name) if error is None else {},
+            self.settings.pipeline.dedup_memory_bytes // max(1, len(self.contracts)),
+            self.spark.sparkContext.defaultParallelism,
+            self.stop,
+            error,
+        )
+        if error is not None:
+            stream.meter.stopped(error.message)
+        self.running[name] = _Running(stream, done=error is not None)
+
+    def _checkpoint(self, name: str) -> str:
+        base = self.settings.spark.checkpoints or (self.settings.home.resolve() / "spark" / "checkpoints").as_uri()
+        return f"{base.rstrip('/')}/{name}"
+
+    def _start(self, one: _Running, once: bool) -> None:
+        """Start the stream's query where its table stands."""
+        stream = one.stream
+        nexts = stream.nexts()
+        stream.checkpoint.settle(nexts)
+        trigger: dict[str, Any] = (
+            {"availableNow": True}
+            if once
+            else {"processingTime": f"{round(self.settings.pipeline.commit_interval_s * 1000)} milliseconds"}
+        )
+        one.starts += 1
+        one.started_at = time.monotonic()
+        one.query = (
+            open_stream(self.spark, self.settings, stream.contract, nexts)
+            .writeStream.queryName(f"watling {stream.contract.name}")
+            .option("checkpointLocation", stream.checkpoint.folder)
+            .foreachBatch(_landing(stream))
+            .trigger(**trigger)
+            .start()
+        )
+
+    def _loop(self, once: bool) -> None:
+        while True:
+            now = time.monotonic()
+            for one in self.running.values():
+                if one.done:
+                    continue
+                if one.query is None:
+                    if now >= one.again_at:
+                        self._start(one, once)
+                elif not one.query.isActive:
+                    self._ended(one, once)
+            if any(isinstance(r.stream.error, FencedError) for r in self.running.values()):
+                return
+            if all(r.done for r in self.running.values()) or self.stop.wait(TICK_S):
+                return
+
+    def _ended(self, one: _Running, once: bool) -> None:
+        """What follows from a query's end: done, a new one after a moment, or the end of its stream."""
+        stream, query = one.stream, one.query
+        assert query is not None
+        failed = query.exception()
+        one.query = None
+        if stream.error is None and failed is None:
+            one.done = once
+        elif stream.error is None and not self.stop.is_set():
+            if stream.landed_at > one.started_at:
+                one.starts = 1
+            why = str(failed).strip().splitlines()[0][:500]
+            if one.starts < STARTS:
+                wait = min(30.0, 2.0**one.starts) * random.uniform(0.5, 1.5)  # noqa: S311
+                one.again_at = time.monotonic() + wait
+                log.warning(
+                    "the query of stream %s ended, it is begun again in %.1f s: %s", stream.contract.name, wait, why
+                )
+                return
+            log.error("the query of stream %s failed", stream.contract.name, exc_info=failed)
+            stream.error = WatlingError(
+                f"stream {stream.contract.name}: Spark's query failed {STARTS} times in a row: {why}. The log has the whole; "
+                "what was committed stays, and the next start goes on from there."
+            )
+        if stream.error is not None:
+            one.done = True
+            log.error("%s", stream.error.message)
+            stream.meter.stopped(stream.error.message)
+
+    def _end_queries(self) -> None:
+        """Let each batch in hand come to its end, then stop the queries. `stop` is set: no batch begins any more."""
+        deadline = time.monotonic() + END_S
+        for one in self.running.values():
+            if one.query is None:
+                continue
+            name = one.stream.contract.name
+            if one.stream.working.acquire(timeout=max(0.1, deadline - time.monotonic())):
+                one.stream.working.release()
+            else:
+                log.error("stream %s: its batch did not end in time; the next start reads it again", name)
+            try:
+                one.query.stop()
+            except Exception as error:  # the JVM may be gone: nothing of what is committed hangs on it
+                log.warning("the query of stream %s did not stop in order: %s", name, error)
+
+    def _watch(self) -> None:
+        """Once a second: ends of the partitions, progress."""
+        while not self.over.is_set():
+            began = time.monotonic()
+            for one in self.running.values():
+                if one.stream.error is not None:
+                    continue
+                topic = one.stream.contract.topic
+                try:
+                    marks = admin.watermarks(self.settings, topic)
+                except Exception as error:  # this thread only tells how it goes: it must outlive whatever is away
+                    log.debug("ends of %s are not known: %s", topic, error)
+                    one.stream.meter.ends(None)
+                    continue
+                one.stream.meter.ends({p: high for p, (_, high) in marks.items()})
+            if self.on_progress is not None:
+                try:
+                    self.on_progress({n: r.stream.meter.read() for n, r in self.running.items()})
+                except OSError as error:
+                    log.warning("progress cannot be published: %s", error)
+            self.over.wait(max(0.1, 1.0 - (time.monotonic() - began)))
+
+    def _maintain(self) -> None:
+        """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
+        orphans_at = time.monotonic()
+        while not self.over.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
+            orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
+            try:
+                maintain_apart(self.settings, self.all_contracts, orphans=orphans, stop=self.over)
+            except Exception:  # the stream must not suffer from it; the next pass tries again
+                log.exception("maintenance of the lake failed, the pipeline goes on")
+            if orphans:
+                orphans_at = time.monotonic()
+
+    def _abandon_after_grace(self) -> None:
+        self.stop.wait()
+        time.sleep(GRACE_S)
+        self.abandon.set()
+
+    def _report(self, stream: Stream) -> StreamReport:
+        after = self.committer.state(stream.contract.name)
+        landed, quarantined, duplicates, lost = (
+            after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")
+        )
+        return StreamReport(landed, quarantined, duplicates, lost, stream.error.message if stream.error else None)
+
+
+def _landing(stream: Stream) -> Callable[[DataFrame, int], None]:
+    """What Spark calls with each batch. While the engine stops, the batch is left for the next start."""
+
+    def land(frame: DataFrame, number: int) -> None:
+        try:
+            stream.land(frame, number)
+        except Ending:
+            raise RuntimeError("the engine stops") from None
+
+    return land
+
+
+@contextmanager
+def _session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
+    """The process's Spark session: one that was there stays, one that is made here ends here. Signals stay ours."""
+    check()
+    from pyspark.sql import SparkSession
+
+    there = SparkSession.getActiveSession() is not None
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    spark = open_session(settings, master)
+    if main and handler is not None:  # Spark takes Ctrl-C for itself
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield spark
+    finally:
+        if not there:
+            spark.stop()
