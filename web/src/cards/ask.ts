@@ -72,7 +72,8 @@ export class Refused extends Error {
 
 const LIMIT_MS = 20_000;
 
-async function get<T>(path: string, signal: AbortSignal): Promise<T> {
+/** A GET of this server, bounded in time. */
+export async function get<T>(path: string, signal: AbortSignal): Promise<T> {
   let answer: Response;
   try {
     answer = await fetch(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });

@@ -32,6 +32,7 @@ export const ORIGIN_Y = 0.332;
 const JUMP = 0.0005; // about 12 km at 52° north: no car drives that between two reports
 const LONGEST_MOVE_S = 12;
 const KEPT_AFTER_RECONNECT_S = 60;
+const MOVES_KMH = 2;
 
 export const EPOCH = Date.now();
 
@@ -326,6 +327,21 @@ export class Fleet {
       if (vehicle) out.push(vehicle);
     }
     return out;
+  }
+
+  /** Of all vehicles, whatever the filter: how many there are, were heard within `silent` seconds, moved, how fast. */
+  tally(silent: number): { total: number; heard: number; moving: number; mean: number | null } {
+    const now = this.time.now();
+    let [heard, moving, sum] = [0, 0, 0];
+    for (const row of this.#row.values()) {
+      if (now - (this.rows[row * STRIDE + SEEN] as number) > silent) continue;
+      heard++;
+      const speed = this.rows[row * STRIDE + SPEED] as number;
+      if (speed < MOVES_KMH) continue;
+      moving++;
+      sum += speed;
+    }
+    return { total: this.#row.size, heard, moving, mean: moving ? sum / moving : null };
   }
 
   /** Rows drawn within `radius` (mercator units) of a point, nearest first, at most `limit`, and how many there are. */

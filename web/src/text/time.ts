@@ -35,6 +35,7 @@ export const time = {
   away: "the server does not answer",
   from: (moment: string) => `from ${moment}`,
   until: (moment: string) => `until ${moment}`,
+  beyond: (moment: string) => `The lake reaches to ${moment} as yet.`,
   ended: "The end of what the lake holds.",
   announceLive: "Live again",
   announcePast: (moment: string) => `The past, ${moment}, not live`,

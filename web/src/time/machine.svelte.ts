@@ -2,12 +2,13 @@
 //
 // The filter is what the page follows: while time plays, the machine writes the moment into it once a second.
 
-import { Refused } from "../cards/ask";
+import { get, Refused } from "../cards/ask";
 import { filter } from "../state/filter.svelte";
 import { Fleet } from "../state/fleet";
 import { live } from "../state/live.svelte";
 import { time as text } from "../text/time";
 import { decode, type Frame } from "../wire/frame";
+import type { Places } from "../wire/types";
 import { Player, stepOf } from "./player";
 import { type Extent, held } from "./scale";
 
@@ -15,10 +16,12 @@ const WRITE_EVERY_MS = 1000;
 const SHOW_EVERY_MS = 250;
 const EXTENT_EVERY_MS = 15_000;
 const LIMIT_MS = 20_000;
+const PLACES_EVERY_MS = 2000;
 const NEAR_NOW_MS = 90_000; // time that plays into the last rows goes over to live
 const LONGEST_MOVE_S = 12;
 
 const nobody = new Fleet();
+const NOWHERE: Places["places"] = { emergency: [], traffic: [], weather: [] };
 
 class TimeMachine {
   /** The fleet of the moment shown; null: live, or the first frame is still to come. */
@@ -34,7 +37,13 @@ class TimeMachine {
   extent = $state.raw<{ first: number; last: number } | null>(null);
   /** The lake was asked what it holds. */
   looked = $state(false);
+  /** Cameras, stations and incidents of the moment; null: not read yet. */
+  places = $state.raw<Places["places"] | null>(null);
   #player: Player;
+  #placesOf: number | null = null;
+  #placesAsked: AbortController | null = null;
+  #placesFailed = 0;
+  #placesAt = 0;
   #written: number | null = null;
   #scope = "";
   #wroteAt = 0;
@@ -55,6 +64,16 @@ class TimeMachine {
     return filter.current.at === null ? live.fleet : (this.fleet ?? nobody);
   }
 
+  /** The moment that the page shows, ms since 1970: now, or one of the past. */
+  get moment(): number {
+    return filter.current.at === null ? live.now : (this.now ?? filter.current.at);
+  }
+
+  /** What stands still at that moment. */
+  get standing(): Places["places"] {
+    return filter.current.at === null ? live.places : (this.places ?? NOWHERE);
+  }
+
   /** Look after the lake's extent until the returned is called. */
   start(): () => void {
     let timer: ReturnType<typeof setTimeout>;
@@ -62,12 +81,11 @@ class TimeMachine {
     const look = async (): Promise<void> => {
       if (!document.hidden || !this.looked) {
         try {
-          const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(LIMIT_MS)]);
-          const answer = await fetch("/api/extent", { signal });
-          if (answer.ok) {
-            this.extent = held((await answer.json()) as Record<string, Extent>, filter.now());
-            this.looked = true;
-          }
+          const before = this.extent;
+          this.extent = held(await get<Record<string, Extent>>("/api/extent", leaving.signal), filter.now());
+          this.looked = true;
+          // rows of the moment shown may have landed since
+          if (before && this.now !== null && this.now > before.last && this.#player.speed === 0) this.#seek(this.now);
         } catch {
           // the last one stays; the link's state says that the server is away
         }
@@ -93,7 +111,7 @@ class TimeMachine {
     if (at !== this.#written || scope !== this.#scope) {
       this.#scope = scope;
       this.ended = false;
-      this.#player.seek(at === this.#written ? (this.now ?? at) : at);
+      this.#seek(at === this.#written ? (this.now ?? at) : at);
       this.#written = at;
       this.now = this.#player.now;
     }
@@ -124,12 +142,20 @@ class TimeMachine {
     if (this.now !== null) this.#written = Math.round(at); // where it is: no seek
   }
 
+  #seek(at: number): void {
+    this.#player.seek(at);
+    this.#placesAsked?.abort();
+    [this.#placesAsked, this.#placesOf, this.#placesAt] = [null, null, 0];
+  }
+
   #leave(): void {
     cancelAnimationFrame(this.#loop);
     this.#loop = 0;
     this.#player.stop();
     this.#player.play(0);
     this.#written = null;
+    this.#placesAsked?.abort();
+    [this.#placesAsked, this.#placesOf, this.#placesFailed, this.places] = [null, null, 0, null];
     [this.fleet, this.now, this.count, this.fault, this.waiting, this.ended] = [null, null, null, null, false, false];
   }
 
@@ -142,6 +168,7 @@ class TimeMachine {
     if (page - this.#showedAt < SHOW_EVERY_MS && player.speed > 0) return;
     this.#showedAt = page;
     this.now = player.now;
+    this.#lookAround(this.now);
     if (player.speed === 0 || player.waiting) return;
     const now = filter.now();
     const end = Math.min(now, this.extent?.last ?? now);
@@ -155,6 +182,29 @@ class TimeMachine {
       this.#written = Math.round(this.now);
       filter.set({ at: this.#written });
     }
+  }
+
+  /** Read what stood still then, one request at a time; while time plays, of a moment that is not long past. */
+  #lookAround(at: number): void {
+    const page = performance.now();
+    if (this.#placesAsked || page < this.#placesAt || (this.#placesOf !== null && this.#placesOf === at)) return;
+    const asked = new AbortController();
+    this.#placesAsked = asked;
+    this.#placesAt = page + PLACES_EVERY_MS;
+    get<{ places: Places["places"] }>(`/api/places?at=${Math.floor(at)}`, asked.signal)
+      .then((answer) => {
+        if (this.#placesAsked !== asked) return;
+        this.places = answer.places;
+        [this.#placesOf, this.#placesFailed] = [at, 0];
+      })
+      .catch((error: unknown) => {
+        if (this.#placesAsked !== asked) return;
+        console.info(error); // the last ones stay; the vehicles' fault is told
+        this.#placesAt = performance.now() + PLACES_EVERY_MS * 2 ** Math.min(5, this.#placesFailed++);
+      })
+      .finally(() => {
+        if (this.#placesAsked === asked) this.#placesAsked = null;
+      });
   }
 
   #apply(frame: Frame, first: boolean): void {
@@ -175,7 +225,7 @@ class TimeMachine {
 
 async function read(at: number, signal: AbortSignal): Promise<Frame> {
   const query = filter.query();
-  for (const name of ["from", "to", "stream"]) query.delete(name);
+  for (const name of ["from", "to"]) query.delete(name);
   query.set("at", String(at));
   let answer: Response;
   try {
