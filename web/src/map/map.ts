@@ -28,6 +28,7 @@ import {
   INCIDENTS,
   mapPictures,
   mapStyle,
+  PICKED,
   STATIONS,
   TRAIL,
 } from "./style";
@@ -74,6 +75,7 @@ export class CityMap {
   #layer: VehicleLayer;
   #places: Places["places"] | null = null;
   #trail: readonly (readonly [number, number])[][] = [];
+  #picked: { latitude: number; longitude: number } | null = null;
   #cells: Cells | null = null;
   #area: Area | null = null;
   #pickedCell: string | null = null;
@@ -123,6 +125,7 @@ export class CityMap {
       this.#ready = true;
       if (this.#places) this.showPlaces(this.#places);
       this.showTrail(this.#trail);
+      this.showPicked(this.#picked);
       this.showCells(this.#cells);
       this.showArea(this.#area);
       this.pickCell(this.#pickedCell);
@@ -296,6 +299,17 @@ export class CityMap {
     if (!this.#ready) return;
     const coordinates = lines.map((line) => line.map(([longitude, latitude]) => [longitude, latitude]));
     this.#set(TRAIL, [{ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates } }]);
+  }
+
+  /** A ring around the camera or incident that is picked. */
+  showPicked(place: { latitude: number; longitude: number } | null): void {
+    this.#picked = place;
+    if (this.#ready) this.#set(PICKED, place ? [point(place, {})] : []);
+  }
+
+  /** Bring a place into view, near enough to see what is around. */
+  goTo(place: { latitude: number; longitude: number }): void {
+    this.map.easeTo({ center: [place.longitude, place.latitude], zoom: Math.max(this.map.getZoom(), 11) });
   }
 
   #set(source: string, features: (GeoJSON.Feature | null)[]): void {

@@ -11,6 +11,7 @@ export const CAMERAS = "cameras";
 export const STATIONS = "stations";
 export const CELLS = "cells";
 export const AREA = "area";
+export const PICKED = "picked";
 /** The vehicles are drawn below this layer. */
 export const ABOVE_VEHICLES = "incident-points";
 
@@ -154,6 +155,17 @@ export function mapStyle(theme: Theme): StyleSpecification {
       },
     },
     {
+      id: "picked-ring",
+      type: "circle",
+      source: PICKED,
+      paint: {
+        "circle-radius": 15,
+        "circle-color": "transparent",
+        "circle-stroke-color": c.trail,
+        "circle-stroke-width": 2.5,
+      },
+    },
+    {
       id: "incident-labels",
       type: "symbol",
       source: INCIDENTS,
@@ -175,6 +187,7 @@ export function mapStyle(theme: Theme): StyleSpecification {
       gb: { type: "vector", url: `pmtiles://${location.origin}/basemap/gb.pmtiles`, attribution: text.attribution },
       [CELLS]: { type: "geojson", data: empty },
       [AREA]: { type: "geojson", data: empty },
+      [PICKED]: { type: "geojson", data: empty },
       [TRAIL]: { type: "geojson", data: empty },
       [INCIDENTS]: { type: "geojson", data: empty },
       [CAMERAS]: { type: "geojson", data: empty },

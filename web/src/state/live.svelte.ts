@@ -58,13 +58,13 @@ class Live {
       this.fleet.smooth = !calm.matches;
     });
     this.#link.open();
-    if (this.selected) void this.#read(this.selected);
+    if (this.selected && filter.current.at === null) void this.#read(this.selected);
     setInterval(() => {
       this.now = Date.now();
       if (this.fleet.version !== this.fleetVersion) this.fleetVersion = this.fleet.version;
     }, 500);
     setInterval(() => {
-      if (this.selected && this.link === "open") void this.#read(this.selected);
+      if (this.selected && this.link === "open" && filter.current.at === null) void this.#read(this.selected);
     }, 2000);
   }
 
@@ -108,8 +108,8 @@ class Live {
   select(id: string | null): void {
     if (id !== this.selected) this.card = null;
     filter.set({ pick: id === null ? null : { kind: "vehicle", id } });
-    if (id) void this.#read(id);
-    else this.stack = [];
+    if (id && filter.current.at === null) void this.#read(id);
+    if (id === null) this.stack = [];
   }
 
   /** Select a vehicle and bring it into view. */

@@ -2,6 +2,7 @@
 
 export const cards = {
   close: "Close",
+  show: "Show on map",
   away: "The server does not answer",
   loading: "Being read …",
   stale: (why: string) => `Not refreshed: ${why}`,
@@ -65,6 +66,7 @@ export const cards = {
     later: (n: number) => `${n === 1 ? "One later report is" : `${n} later reports are`} not shown: this is the past.`,
     lasted: (time: string) => `over ${time}`,
     at: "Time",
+    since: "Since",
     status: "Status",
     told: "Told",
     near: "Near it",
