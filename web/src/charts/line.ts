@@ -10,6 +10,7 @@ import type { Lines } from "./shape";
 
 const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
 const DAY_S = 86_400;
+const WHOLE = Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
 
 export interface LineLook {
   readonly theme: Theme;
@@ -51,6 +52,7 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
     minute: "2-digit",
     second: "2-digit",
   });
+  const whole = lines.series.every((s) => s.values.every((v) => v === null || Number.isInteger(v)));
   return new uPlot(
     {
       width: look.width,
@@ -61,6 +63,9 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
       legend: { show: true, live: true },
       cursor: { y: false, drag: { x: look.onrange !== undefined, y: false, setScale: false }, points: { size: 6 } },
       hooks: {
+        ready: [last],
+        setData: [last],
+        setCursor: [(plot) => plot.cursor.idx === null && last(plot)],
         setSelect: [
           (plot) => {
             if (plot.select.width < 4) return;
@@ -81,7 +86,13 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
             ? { space: 64, values: (_, splits, _axis, _space, step) => timeLabels(splits, step, look.zone) }
             : {}),
         },
-        { ...axis, size: 44, gap: 3, values: (_, splits) => splits.map((v) => (v === null ? "" : short.format(v))) },
+        {
+          ...axis,
+          size: 44,
+          gap: 3,
+          ...(whole ? { incrs: WHOLE } : {}),
+          values: (_, splits) => splits.map((v) => (v === null ? "" : short.format(v))),
+        },
       ],
       series: [
         {
@@ -103,6 +114,12 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
   );
 }
 
+/** The legend says the newest values while no pointer asks for others. */
+function last(plot: uPlot): void {
+  const at = plot.data[0].length - 1;
+  if (at >= 0) plot.setLegend({ idx: at }, false);
+}
+
 export function data(lines: Lines): uPlot.AlignedData {
   return [[...lines.x], ...lines.series.map((s) => [...s.values])];
 }
@@ -110,7 +127,7 @@ export function data(lines: Lines): uPlot.AlignedData {
 /** From zero where the numbers come near it, with a little air above. */
 export function range(min: number | null, max: number | null): [number, number] {
   if (min === null || max === null) return [0, 1];
-  const low = min >= 0 && min < 0.6 * max ? 0 : min;
+  const low = min >= 0 && (min < 0.6 * max || min === max) ? 0 : min;
   const air = (max - low || Math.abs(max) || 1) * 0.06;
   return [low === 0 ? 0 : low - air, max + air];
 }

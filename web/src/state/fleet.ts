@@ -334,6 +334,7 @@ export class Fleet {
     const now = this.time.now();
     let [heard, moving, sum] = [0, 0, 0];
     for (const row of this.#row.values()) {
+      if (this.rows[row * STRIDE + KIND] === -1) continue;
       if (now - (this.rows[row * STRIDE + SEEN] as number) > silent) continue;
       heard++;
       const speed = this.rows[row * STRIDE + SPEED] as number;

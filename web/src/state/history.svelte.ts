@@ -93,6 +93,9 @@ export class Asked<T> {
   #wake: (() => void) | null = null;
   #nudged = false;
 
+  /** `take` reads an answer; JSON when left out. */
+  constructor(private readonly take: (answer: Response) => Promise<T> = async (answer) => (await answer.json()) as T) {}
+
   /** Ask this from now on. */
   follow(question: Question): void {
     this.#leaving?.abort();
@@ -154,7 +157,7 @@ export class Asked<T> {
   async #read(url: string, signal: AbortSignal): Promise<T> {
     const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
     if (!answer.ok) throw new Refused(await refusal(answer));
-    return (await answer.json()) as T;
+    return await this.take(answer);
   }
 
   /** Until it is over, or until somebody nudges; null: until then only. */

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Filter, NOTHING, readAddress, restQuery, toggled, writeAddress, written } from "../state/address";
 import { Filters } from "../state/filter.svelte";
+import { asksLake, counted, matcher, placesShown, speaks } from "../state/matching.svelte";
+import type { Places } from "../wire/types";
 
 const ALL: Filter = {
   view: "operations",
@@ -134,5 +136,55 @@ describe("one filter for all", () => {
     expect(filter.current).toEqual({ ...ALL, area: null, stream: null, where: {}, cell: null });
     filter.set({ at: null });
     expect(filter.current.speed).toBe(0);
+  });
+});
+
+describe("what the map and the lists show", () => {
+  const of = (patch: Partial<Filter>) => ({ ...NOTHING, ...patch });
+
+  it("asks the lake only for what frames do not tell", () => {
+    expect(asksLake(of({ where: { vehicle_id: ["a"], vehicle_type: ["Bus"] }, area: [0, 0, 1, 1] }))).toBe(false);
+    expect(asksLake(of({ where: { make: ["BMW"] } }))).toBe(true);
+    expect(asksLake(of({ cell: "87195da49ffffff" }))).toBe(true);
+    expect(asksLake(of({ stream: "weather", cell: "87195da49ffffff" }))).toBe(false);
+    expect(asksLake(of({ where: { make: ["BMW"] }, at: 1 }))).toBe(false);
+  });
+
+  it("knows which streams a filter can speak of, and counts cells of one that it can", () => {
+    expect(speaks(of({ where: { make: ["BMW"] } }), "emergency")).toBe(false);
+    expect(speaks(of({ where: { type: ["Fire"] } }), "emergency")).toBe(true);
+    expect(counted(NOTHING)).toBe("gps");
+    expect(counted(of({ where: { make: ["BMW"] } }))).toBe("vehicle");
+    expect(counted(of({ stream: "weather" }))).toBe("weather");
+  });
+
+  it("lets through the vehicles that every part of the filter names", () => {
+    expect(matcher(NOTHING, new Set())).toBe(undefined);
+    const both = matcher(of({ where: { vehicle_type: ["Bus"], make: ["BMW"] } }), new Set(["a", "b"]));
+    expect([both?.("a", "Bus"), both?.("a", "Car"), both?.("c", "Bus")]).toEqual([true, false, false]);
+    const waiting = matcher(of({ where: { make: ["BMW"] } }), null);
+    expect(waiting).toBe(undefined);
+    expect(matcher(of({ stream: "weather" }), null)?.("a", "Bus")).toBe(false);
+    expect(matcher(of({ where: { vehicle_id: ["b"] } }), new Set())?.("b", "")).toBe(true);
+  });
+
+  it("hides the places that the filter leaves out", () => {
+    const at = { latitude: 51.5, longitude: -0.1, event_ms: 1, first_ms: 1 };
+    const places = {
+      emergency: [
+        { place: "i1", type: "Fire", ...at },
+        { place: "i2", type: "Medical", ...at, latitude: 55 },
+      ],
+      traffic: [{ place: "c1", camera_id: "c1", ...at }],
+      weather: [],
+    };
+    const left = (patch: Partial<Filter>) => {
+      const shown = placesShown(places as unknown as Places["places"], of(patch));
+      return [...shown.emergency, ...shown.traffic].map((p) => p.place);
+    };
+    expect(left({})).toEqual(["i1", "i2", "c1"]);
+    expect(left({ area: [-1, 51, 0, 52] })).toEqual(["i1", "c1"]);
+    expect(left({ where: { type: ["Fire", "Medical"] } })).toEqual(["i1", "i2"]);
+    expect(left({ stream: "traffic" })).toEqual(["c1"]);
   });
 });

@@ -50,5 +50,6 @@ export const mapText = {
   silentHelp: "Not heard for more than a minute. They stay where they were last reported and fade; none is moved on.",
   silentFor: (age: string) => `for ${age}`,
   silentMore: (n: string) => `and ${n} more`,
+  noMatch: "None matches the filter.",
   filtered: (n: string, all: string) => `${n} of ${all} match the filter`,
 };

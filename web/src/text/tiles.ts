@@ -34,7 +34,7 @@ export const tiles = {
     empty: "The lake has no row in this range.",
     absent: "Its streams have not the columns that the filter asks about.",
   } satisfies Record<TileState, string>,
-  absent: "Not in this stream: its rows have not what the filter asks about.",
+  absent: "Its rows have nothing of what the filter asks about.",
   empty: "No rows in this range.",
   old: (age: string) => `answer is ${age} old`,
   newest: (age: string) => `newest ${age} ago`,
@@ -50,6 +50,8 @@ export const tiles = {
   lag: (n: string) => `lag ${n}`,
   lagHelp: "Records of its streams that the lake does not have yet",
   cut: "There are more rows than are shown.",
+  unfinished: "step under way not drawn",
+  unfinishedHelp: "A step of time at the edge of the range holds only a part of its rows. The table has it.",
   of: (name: string) => name.replaceAll("_", " "),
   rowPick: (value: string) => `Filter by ${value}`,
 };
