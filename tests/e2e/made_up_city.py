@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import uvicorn
 
+from tests.integration.small_lake import SmallLake
 from watling.config import PageConfig, Settings
 from watling.contracts import builtin_contracts
 from watling.dashboard import HotState, create_app, serve
@@ -224,22 +226,23 @@ def free_port() -> int:
 
 @contextmanager
 def served(city: MadeUpCity, port: int = 0) -> Iterator[tuple[str, MadeUpCity]]:
-    """The page over a made-up city in a thread of this process, at the address given."""
-    settings = Settings(page=PageConfig(port=port or free_port()))
-    app = create_app(settings, contracts=CONTRACTS, status=city, feeds=[city])
-    server = uvicorn.Server(config(app))
-    bound = listen(settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        yield address(settings), city
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        bound.close()
+    """The page over a made-up city in a thread of this process, at the address given; its lake has tables and no row."""
+    with tempfile.TemporaryDirectory(prefix="watling-city-") as home:
+        settings = SmallLake(Path(home), tuple(CONTRACTS), page={"port": port or free_port()}).settings
+        app = create_app(settings, contracts=CONTRACTS, status=city, feeds=[city])
+        server = uvicorn.Server(config(app))
+        bound = listen(settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        try:
+            yield address(settings), city
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            bound.close()
 
 
 def main() -> None:
