@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
-THRESHOLD = 256 * 1024
+THRESHOLD = 1024 * 1024
 MADV_DONTNEED = 4  # mman.h
 
 

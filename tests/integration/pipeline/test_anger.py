@@ -61,7 +61,9 @@ def test_maintenance_beside_a_running_pipeline_changes_no_row(city: City) -> Non
     )
     merged = 0
     try:
-        for part in range(14):
+        for part in range(60):
+            if part >= 14 and merged:  # a slow machine needs some rounds until the pipeline has begun
+                break
             city.send("vehicle", [event(n) for n in range(part * 200, part * 200 + 200)] + [b"bad"])
             time.sleep(1.1)
             done = maintain(catalog, tight, {"vehicle": city.contracts["vehicle"]})
@@ -73,7 +75,7 @@ def test_maintenance_beside_a_running_pipeline_changes_no_row(city: City) -> Non
     city.drain()
     assert merged > 0
     assert audit(city)["ok"]
-    assert len(city.places("vehicle")) == city.sent["vehicle"] == 14 * 201
+    assert len(city.places("vehicle")) == city.sent["vehicle"] >= 14 * 201
 
 
 @pytest.mark.parametrize("point", ["compaction_written", "replay_landed"])

@@ -139,6 +139,7 @@ class _Engine:
         self.all_contracts = contracts
         self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
         self.stop = stop
+        self.arrived = threading.Event()  # a fetch came in: what it made due is taken without a tick's delay
         self.abandon = threading.Event()
         self.on_progress = on_progress
         self.budget = Budget(settings.pipeline.batch_bytes)
@@ -204,7 +205,7 @@ class _Engine:
             lambda low, high: self._load_ids(name, low, high),
             self.settings.home.resolve() / "run",
         )
-        pipe = Pipe(contract, recent, self.pool, self.budget, self.objects.put)
+        pipe = Pipe(contract, recent, self.pool, self.budget, self.objects.put, self.arrived)
         pipe.generation = state.generation
         pipe.settled = self.committer.settled(name) if error is None else {}
         reader = Reader(
@@ -260,7 +261,8 @@ class _Engine:
             if stopping and self.abandon.is_set():
                 return
             if not due:
-                self.stop.wait(TICK_S)
+                self.arrived.wait(TICK_S)
+                self.arrived.clear()
 
     def _due(self, stream: _Stream, everything: bool) -> bool:
         rows, size, age = stream.pipe.waiting()

