@@ -43,6 +43,7 @@ test: setup ## all tests but the long ones
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tools/build_page.py --check
+	@$(BIN)/python -m watling.broker.jars --fetch kafka-3.9
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## style, types, the order of the rooms
@@ -64,6 +65,7 @@ bench: setup ## the figures behind the claims
 
 soak: setup ## long runs: kill loops, flat memory, growth
 	$(BIN)/pytest -m soak --timeout 3600
+	WATLING_BROKER__COORDINATION=zookeeper $(BIN)/pytest -m 'soak or not soak' --timeout 3600 tests/soak tests/integration/pipeline tests/integration/audit
 
 lock: .tools/.stamp ## resolve the dependencies anew (the lock names no registry, so that any mirror serves it)
 	$(UV) pip compile --quiet pyproject.toml --group dev --all-extras --generate-hashes --universal --python-version 3.11 --output-file requirements.lock

@@ -99,7 +99,12 @@ def brokers(settings: Settings) -> int:
 
 
 def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
-    """Make the streams' topics that are missing; gives their names. Existing ones are left as they are."""
+    """Make the streams' topics that are missing; gives their names. Existing ones are left as they are.
+
+    Raises:
+        BrokerUnreachable: nobody answers within the time.
+        KafkaRefused: Kafka makes none of them, or has been deleting one of that name for too long.
+    """
     there = topic_ids(settings, [c.topic for c in contracts.values()])
     missing = sorted({c.topic for c in contracts.values()} - there.keys())
     if not missing:
@@ -112,12 +117,26 @@ def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list
         NewTopic(t, settings.broker.partitions, 1 if settings.embedded_broker else -1, config=config) for t in missing
     ]
     client = _client(settings)
-    for future in client.create_topics(topics, request_timeout=TIMEOUT_S).values():
-        try:
-            _wait(settings, future)
-        except KafkaRefused as error:
-            if error.code != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+    deadline = time.monotonic() + TIMEOUT_S
+    while topics:
+        there_already = set()
+        for name, future in client.create_topics(topics, request_timeout=TIMEOUT_S).items():
+            try:
+                _wait(settings, future)
+            except KafkaRefused as error:
+                if error.code != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+                there_already.add(name)
+        # made by another in the meantime; or, under ZooKeeper, still being deleted: that takes a moment
+        leaving = there_already - topic_ids(settings, there_already).keys() if there_already else set()
+        topics = [topic for topic in topics if topic.topic in leaving]
+        if topics and time.monotonic() > deadline:
+            raise KafkaRefused(
+                f"Kafka at {settings.bootstrap_servers} is still deleting {', '.join(sorted(leaving))}. Start again later.",
+                KafkaError.TOPIC_ALREADY_EXISTS,
+            )
+        if topics:
+            time.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter
     return missing
 
 

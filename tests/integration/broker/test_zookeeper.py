@@ -188,3 +188,26 @@ def test_up_starts_a_killed_zookeeper_again(supervised_home: Home) -> None:
     assert up.wait(30) == 130, home.log.read_text()
     assert home.processes() == []
     assert json.loads(home.run("audit", "--json"))["ok"]
+
+
+def test_the_way_to_kraft_as_the_docs_tell_it(supervised_home: Home) -> None:
+    """Whoever leaves ZooKeeper must find every record once, and what is sent again afterwards must still be known."""
+    home = supervised_home
+    sending = ("simulate", "--vehicles", "50", "--duration", "20s", "--speed", "max", "--no-pictures")
+    start = ("--start", "2026-05-04T07:00:00+01:00")  # the same bytes each time
+    home.run("broker", "start", "--coordination", "zookeeper")
+    home.run(*sending, *start)
+    home.run("run", "--once")
+    landed = json.loads(home.run("audit", "--json"))["streams"]["vehicle"]["landed"]
+    home.run("broker", "stop")
+    assert home.processes() == []
+    home.run("broker", "start", code=1)
+    (home.path / "broker/zookeeper").rename(home.path.parent / "zookeeper-of-before")
+    home.run("broker", "start")
+    home.run(*sending, *start)
+    home.run("run", "--once", code=1)
+    home.run("run", "--once", "--accept-new-topic")
+    report = json.loads(home.run("audit", "--json"))
+    assert report["ok"]
+    assert report["streams"]["vehicle"]["landed"] == landed > 0, "all of it was there already"
+    home.run("broker", "stop")
