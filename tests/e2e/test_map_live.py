@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-import h3ronpy
-import pyarrow as pa
+import h3
 import pytest
-from h3ronpy.vector import coordinates_to_cells
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Response, expect
 
 from tests.e2e.made_up_city import MadeUpCity, served, shaped
+from tests.integration.dashboard.varied_lake import MINUTE_MS, START_MS, VariedLake
 from watling.dashboard import HotState
 from watling.dashboard.app import STATIC
 
@@ -126,45 +124,46 @@ def test_an_area_is_drawn_typed_and_cleared(parked: str, open_page: Any) -> None
     assert float(form.locator("input").nth(0).input_value()) < drawn[0]
 
 
-def test_cells_are_drawn_at_the_zooms_resolution_and_picked(parked: str, open_page: Any) -> None:
-    """Density and mean speed are asked for at the resolution of the zoom, and the legend says which is shown."""
-    asked: list[dict[str, list[str]]] = []
+def cells_of_the_hour(resolution: int) -> dict[str, list[float]]:
+    """Each H3 cell of the lake's gps rows of the hour, and the speeds there, by h3 itself."""
+    found: dict[str, list[float]] = {}
+    for i in range(240):
+        row = VariedLake.row(None, "gps", i)  # type: ignore[arg-type] - it needs nothing of the lake
+        cell = h3.cell_to_parent(row["h3"], resolution)
+        found.setdefault(cell, []).append(row["speed_kmh"])
+    return found
 
-    def cells(route: Route) -> None:
-        query = parse_qs(urlparse(route.request.url).query)
-        asked.append(query)
-        resolution = int(query["resolution"][0])
-        middle = coordinates_to_cells(pa.array([STACK[0]]), pa.array([STACK[1]]), resolution)
-        around = pa.array(h3ronpy.cells_to_string(h3ronpy.grid_disk(middle, 6, flatten=True))).to_pylist()
-        rows = [[c, 10 ** (i % 4), 20.0 * (i % 7)] for i, c in enumerate(sorted(around))]
-        route.fulfill(
-            body=json.dumps({"resolution": resolution, "cells": rows, "as_of_ms": None}),
-            content_type="application/json",
-        )
 
-    page = open_page(parked)
-    page.route(re.compile("/api/cells"), cells)
+def test_cells_are_those_of_the_lake_at_the_zooms_resolution(whole_page: str, open_page: Any) -> None:
+    """The heat map shows the lake's rows of the range, finer as one zooms in, and a click on a cell filters by it."""
+    hour = f"from={START_MS}&to={START_MS + 60 * MINUTE_MS}"
+    latitude, longitude = 51.7, -0.4  # a row's place
+    page = open_page(f"{whole_page}?{hour}&map={latitude},{longitude},8")
     box = map_box(page)
-    before = page.locator(".maplibregl-canvas").screenshot()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     tools = page.get_by_role("group", name="Map tools")
-    tools.get_by_role("button", name="Density").click()
     legend = page.get_by_test_id("cells")
-    expect(legend).to_contain_text("127 cells", timeout=WAIT_MS)
-    assert asked[-1]["measure"] == ["count"]
-    page.wait_for_timeout(1000)
-    assert page.locator(".maplibregl-canvas").screenshot() != before
+
+    def resolution_of(answer: Response) -> int:
+        return int(parse_qs(urlparse(answer.url).query)["resolution"][0])
+
+    with page.expect_response(re.compile(r"/api/cells\?.*measure=count"), timeout=WAIT_MS) as first:
+        tools.get_by_role("button", name="Density").click()
+    coarse = resolution_of(first.value)
+    expected = cells_of_the_hour(coarse)
+    expect(legend).to_contain_text(f"{len(expected)} cells", timeout=WAIT_MS)
+    assert {cell: count for cell, count, _ in first.value.json()["cells"]} == {c: len(v) for c, v in expected.items()}
     tools.get_by_role("button", name="Mean speed").click()
     expect(legend).to_contain_text("Mean speed in a cell", timeout=WAIT_MS)
-    coarse = int(asked[-1]["resolution"][0])
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    for _ in range(6):
-        page.mouse.wheel(0, -300)
-        page.wait_for_timeout(300)
-    with page.expect_response(lambda r: f"resolution={coarse}" not in r.url and "/api/cells" in r.url, timeout=WAIT_MS):
-        pass
-    assert int(asked[-1]["resolution"][0]) > coarse
-    page.mouse.move(box["x"] + box["width"] / 2 + 5, box["y"] + box["height"] / 2)
-    expect(legend).to_contain_text("km/h", timeout=WAIT_MS)
+    page.mouse.move(x, y)
+    with page.expect_response(
+        lambda r: "/api/cells" in r.url and resolution_of(r) > coarse and r.status == 200, timeout=WAIT_MS
+    ) as finer:
+        for _ in range(4):
+            page.mouse.wheel(0, -300)
+            page.wait_for_timeout(300)
+    fine = resolution_of(finer.value)
+    expect(legend).to_contain_text(f"{len(cells_of_the_hour(fine))} cells", timeout=WAIT_MS)
 
 
 def test_colour_by_type_changes_the_legend_and_the_map(parked: str, open_page: Any) -> None:
