@@ -18,6 +18,7 @@ const EXTENT_EVERY_MS = 15_000;
 const LIMIT_MS = 20_000;
 const PLACES_EVERY_MS = 2000;
 const NEAR_NOW_MS = 90_000; // time that plays into the last rows goes over to live
+const SNAP_MS = 10_000; // a step that ends so near to now ends in it
 const LONGEST_MOVE_S = 12;
 
 const nobody = new Fleet();
@@ -123,7 +124,7 @@ class TimeMachine {
   step(ms: number): void {
     const from = this.now ?? filter.now();
     const to = from + ms;
-    if (to >= filter.now()) this.live();
+    if (to >= filter.now() - SNAP_MS) this.live();
     else this.go(to);
   }
 
