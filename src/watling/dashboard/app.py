@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,8 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 BASEMAP = HERE / "basemap"
 MAX_AGE_S = 31_536_000
+TWINS = (("br", ".br"), ("gzip", ".gz"))
+NEVER = re.compile(r";\s*q=0(\.0*)?\s*$")
 RECORD_BYTES = 32 * 1024 * 1024
 RECORD_S = 3.0
 
@@ -62,14 +65,18 @@ class Feed(Protocol):
 
 
 class Assets(StaticFiles):
-    """Static files, the compressed twin (`name.gz`) where the client takes it and it is there."""
+    """Static files, a compressed twin (`name.br`, `name.gz`) where the client takes it and it is there. Browsers take
+    `br`, the smaller, from this machine and over HTTPS only."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         accepted = dict(scope["headers"]).get(b"accept-encoding", b"").decode("latin-1")
-        if "gzip" in accepted and self.lookup_path(path + ".gz")[1] is not None:
-            response = await super().get_response(path + ".gz", scope)
-            response.headers["content-type"] = mimetypes.guess_type(path)[0] or "application/octet-stream"
-            response.headers["content-encoding"] = "gzip"
+        offered = {part.split(";")[0].strip() for part in accepted.split(",") if not NEVER.search(part)}
+        for coding, suffix in TWINS:
+            if coding in offered and self.lookup_path(path + suffix)[1] is not None:
+                response = await super().get_response(path + suffix, scope)
+                response.headers["content-type"] = mimetypes.guess_type(path)[0] or "application/octet-stream"
+                response.headers["content-encoding"] = coding
+                break
         else:
             response = await super().get_response(path, scope)
         response.headers["vary"] = "accept-encoding"

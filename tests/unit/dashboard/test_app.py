@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,30 @@ def test_health_and_metrics(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert 'watling_stream_rate_records_per_second{stream="vehicle"}' in text
     assert "process_resident_memory_bytes" in text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("vibrant", None),
+    ],
+)
+def test_script_comes_in_the_smallest_form_that_the_browser_takes(
+    client: TestClient, tmp_path: Path, accepted: str, coding: str | None
+) -> None:
+    """The page opens fast, and an old client is not sent what it cannot read."""
+    for suffix, body in ((".gz", gzip.compress(b"let a")), (".br", b"\x0b\x02\x80let a\x03")):
+        (tmp_path / "assets" / f"a.js{suffix}").write_bytes(body)
+    with client.stream("GET", "/assets/a.js", headers={"accept-encoding": accepted}) as answer:
+        assert answer.headers.get("content-encoding") == coding
+        assert "javascript" in answer.headers["content-type"]
+        assert answer.headers["vary"] == "accept-encoding"
+        kept = {"br": ".br", "gzip": ".gz", None: ""}[coding]
+        assert b"".join(answer.iter_raw()) == (tmp_path / "assets" / f"a.js{kept}").read_bytes()
 
 
 def test_metrics_tell_of_restarts_commits_and_losses(tmp_path: Path) -> None:
