@@ -301,7 +301,7 @@ def _collect(result: Any, limits: Limits) -> tuple[pa.Table, bool]:
     reader = result.to_arrow_reader(BATCH_ROWS)
     batches: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in reader:
+    for batch in _read(reader):
         if rows + batch.num_rows > limits.max_rows:
             batches.append(batch.slice(0, limits.max_rows - rows))
             return pa.Table.from_batches(batches, reader.schema), True
@@ -311,6 +311,14 @@ def _collect(result: Any, limits: Limits) -> tuple[pa.Table, bool]:
         rows += batch.num_rows
         size += batch.nbytes
     return pa.Table.from_batches(batches, reader.schema), False
+
+
+def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The reader's batches. What DuckDB raises between two of them comes through Arrow as OSError: here it is its own."""
+    try:
+        yield from reader
+    except OSError as error:
+        raise (duckdb.InterruptException if "INTERRUPT" in str(error) else duckdb.Error)(str(error)) from None
 
 
 def _view(name: str, table: Table, snapshot: Snapshot | None) -> str:

@@ -42,6 +42,8 @@ export const DAY_MS = 24 * HOUR_MS;
 export const DEFAULT_LAST_MS = 15 * MINUTE_MS;
 /** The server answers no longer range. */
 export const LONGEST_MS = 366 * DAY_MS;
+/** Live: a little less, as its end moves on while the question is on its way. */
+const LONGEST_LAST_MS = 365 * DAY_MS;
 export const FASTEST = 60;
 const MOST_VALUES = 50;
 const LONGEST_VALUE = 200;
@@ -82,7 +84,7 @@ function time(text: string | null): number | null {
 function span(text: string | null): number | null {
   const [, amount, unit] = /^(\d{1,6})([dhms])$/.exec(text ?? "") ?? [];
   const ms = Number(amount) * (UNITS.find(([name]) => name === unit)?.[1] ?? Number.NaN);
-  return ms > 0 && ms <= LONGEST_MS ? ms : null;
+  return ms > 0 && ms <= LONGEST_LAST_MS ? ms : null;
 }
 
 /** 900000 -> `15m`: the largest unit that leaves no fraction. */

@@ -1,0 +1,249 @@
+"""The page's tiles in a real browser: each number is SQL's for the same range, and each says how far it can be trusted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import free_port
+from tests.e2e.made_up_city import MadeUpCity
+from tests.e2e.recorded_city import RecordedCity, recorded_city, recordings_missing
+from tests.e2e.tile_reader import PAGE_ROWS, WAIT_MS, box, expected, fitting, read, same
+from tests.integration.dashboard.lake_page import served_app
+from tests.integration.dashboard.varied_lake import MINUTE_MS, START_MS, VariedLake
+from watling.contracts import load_contracts
+from watling.dashboard import create_app
+from watling.dashboard.history.filter import Filter
+from watling.dashboard.history.tiles import TileFiles
+from watling.dashboard.serve import address
+from watling.query.sql import LakeSql, open_lake
+
+pytestmark = pytest.mark.e2e
+HOUR = f"from={START_MS}&to={START_MS + 60 * MINUTE_MS}"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> VariedLake:
+    home = tmp_path_factory.mktemp("tiles") / "home"
+    return VariedLake(home, page={"port": free_port()}, broker={"port": free_port()})
+
+
+@pytest.fixture(scope="module")
+def sql(lake: VariedLake) -> Iterator[LakeSql]:
+    with closing(open_lake(lake.settings, lake.catalog)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(lake: VariedLake) -> Iterator[str]:
+    """A page over that lake, with a city that moves."""
+    city = MadeUpCity(vehicles=40, hz=1)
+    with served_app(lake.settings, create_app(lake.settings, contracts=lake.contracts, status=city, feeds=[city])):
+        yield address(lake.settings)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedCity]:
+    """Recordings through broker, pipeline, lake and page."""
+    if missing := recordings_missing():
+        pytest.skip(missing)
+    with recorded_city(tmp_path_factory.mktemp("recorded") / "home") as found:
+        yield found
+
+
+def check_all(
+    page: Page, sql: LakeSql, contracts: Any, home: Path, wanted: Filter, where: str, *, own: bool = True
+) -> int:
+    """Compare every tile with SQL; gives how many held rows. A pie or bars leave their own column's choice out."""
+    held = 0
+    columns = {c for c, _ in wanted.where}
+    for tile in TileFiles(home / "none", contracts).read().tiles.values():
+        meant, condition = wanted, where
+        if tile.by in columns and tile.kind in ("bars", "pie"):
+            meant, condition = Filter(wanted.start_ms, wanted.end_ms), "TRUE"
+        fits = fitting(contracts, meant) & set(tile.reads(tuple(contracts)))
+        if not fits:
+            expect(box(page, tile.id)).to_have_attribute("data-state", "absent")
+            continue
+        rows = expected(sql, tile, contracts, (wanted.start_ms, wanted.end_ms), condition, fits)
+        shown = read(page, tile)
+        if tile.kind == "kpi":  # streams that cannot speak of the filter are left out
+            names = [c for c in expected_columns(sql, tile, contracts, wanted) if c not in contracts or c in fits]
+            all_names = expected_columns(sql, tile, contracts, wanted)
+            rows = [[r[all_names.index(n)] for n in names] for r in rows]
+        assert len(shown) == min(PAGE_ROWS, len(rows)), tile.id
+        for seen, true in zip(shown, rows, strict=False):
+            assert all(same(a, b) for a, b in zip(seen, true, strict=True)), (tile.id, seen, true)
+        held += bool(rows) and tile.kind != "kpi"
+    return held
+
+
+def expected_columns(sql: LakeSql, tile: Any, contracts: Any, wanted: Filter) -> list[str]:
+    """Names of the columns of a KPI's SQL."""
+    text = tile.sql
+    views = ", ".join(f"{s} AS (SELECT * FROM main.{s} LIMIT 0)" for s in tile.reads(tuple(contracts)))
+    return list(sql.execute(f"WITH {views} FROM ({text})").rows.column_names)
+
+
+@pytest.mark.parametrize("choice", ["", "where=make:BMW&where=make:Kia", "area=-0.4,51.55,-0.15,51.7"])
+def test_every_tile_says_what_sql_says(lake: VariedLake, sql: LakeSql, site: str, open_page: Any, choice: str) -> None:
+    """A number on the wall display is the number that `watling sql` gives for the same range and filter."""
+    page = open_page(f"{site}?{HOUR}&{choice}")
+    wanted, where = {
+        "": (Filter(START_MS, START_MS + 60 * MINUTE_MS), "TRUE"),
+        "w": (
+            Filter(START_MS, START_MS + 60 * MINUTE_MS, where=(("make", ("BMW", "Kia")),)),
+            "make IN ('BMW', 'Kia')",
+        ),
+        "a": (
+            Filter(START_MS, START_MS + 60 * MINUTE_MS, area=(-0.4, 51.55, -0.15, 51.7)),
+            "latitude BETWEEN 51.55 AND 51.7 AND longitude BETWEEN -0.4 AND -0.15",
+        ),
+    }[choice[:1]]
+    assert check_all(page, sql, lake.contracts, lake.settings.home, wanted, where) >= 7
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_recordings_show_what_sql_says_of_them(recorded: RecordedCity, open_page: Any) -> None:
+    """What real devices sent, through broker, pipeline and lake, must arrive on the screen as it landed."""
+    contracts = load_contracts(None)
+    with closing(open_lake(recorded.settings)) as sql:
+        spans = sql.execute(
+            "SELECT epoch_ms(min(event_time)) - 1000 AS first, epoch_ms(max(event_time)) + 1000 AS last FROM vehicle "
+            "UNION ALL SELECT epoch_ms(min(event_time)) - 1000, epoch_ms(max(event_time)) + 1000 FROM traffic "
+            "UNION ALL SELECT epoch_ms(min(event_time)) - 1000, epoch_ms(max(event_time)) + 1000 FROM weather"
+        ).rows.to_pylist()
+        held = 0
+        for span in spans:
+            wanted = Filter(span["first"], span["last"])
+            page = open_page(f"{recorded.address}?from={wanted.start_ms}&to={wanted.end_ms}")
+            held += check_all(page, sql, contracts, recorded.settings.home, wanted, "TRUE")
+        assert held >= 14  # vehicles in one range, counters in another, air and incidents in the third
+
+
+def test_a_bar_is_drawn_as_high_as_its_number(site: str, sql: LakeSql, open_page: Any) -> None:
+    """The drawing must show the same numbers as the table beside it."""
+    page = open_page(f"{site}?{HOUR}")
+    during = f"epoch_ms(event_time) >= {START_MS} AND epoch_ms(event_time) < {START_MS + 60 * MINUTE_MS}"
+    counts = sql.execute(f"SELECT make, count(*) AS n FROM vehicle WHERE {during} AND make IS NOT NULL GROUP BY 1").rows
+    said = box(page, "by_make").get_by_role("img")
+    for row in counts.to_pylist():
+        expect(said).to_have_attribute("aria-label", re.compile(rf"\b{row['make']} {row['n']}\b"), timeout=WAIT_MS)
+
+
+def test_states_of_a_tile_look_different(lake: VariedLake, site: str, open_page: Any) -> None:
+    """Whoever glances at a tile must see whether its number is of now, of the past, not there, or not to be had."""
+    nothing = f"from={START_MS - 100 * MINUTE_MS}&to={START_MS - 50 * MINUTE_MS}"
+    page = open_page(f"{site}?{nothing}")
+    speed = box(page, "mean_speed")
+    expect(speed).to_have_attribute("data-state", "empty")
+    expect(speed.locator("[data-value=mean]")).to_have_text("–")  # a mean of nothing is not 0
+    expect(box(page, "vehicles_seen").locator("[data-value=vehicles]")).to_have_text("0")  # none was heard: a fact
+    page = open_page(f"{site}?{HOUR}&where=weather_condition:Rain")
+    expect(box(page, "mean_speed")).to_have_attribute("data-state", "absent")
+    expect(box(page, "mean_speed").locator(".main strong")).to_have_text("–")
+    expect(box(page, "by_weather")).to_have_attribute("data-state", "past")
+    looks = {
+        state: box(page, name).evaluate("e => getComputedStyle(e).borderTopStyle + getComputedStyle(e).backgroundImage")
+        for state, name in (("absent", "mean_speed"), ("past", "by_weather"))
+    }
+    assert looks["absent"] != looks["past"]
+
+
+def test_the_users_file_adds_tiles_while_one_looks(lake: VariedLake, site: str, open_page: Any) -> None:
+    """Tiles are data: a change of the file shows without a reload, a fault in it is told, and a tile that fails says why."""
+    own = lake.settings.home / "tiles.yaml"
+    page = open_page(f"{site}?{HOUR}", noise=("504", "422", "400", "Failed to load resource"))
+    expect(page.locator("article[data-tile=by_make]")).to_be_attached(timeout=WAIT_MS)
+    try:
+        own.write_text(
+            "tiles:\n- {id: by_make, hide: true}\n"
+            "- {id: mine, title: Mine, kind: kpi, streams: [gps], order: -1, sql: SELECT count(*) AS n FROM gps}\n"
+            "- {id: wrong, title: Wrong, kind: kpi, streams: [gps], order: 0, sql: SELECT nothing FROM gps}\n"
+        )
+        expect(page.locator("article[data-tile=by_make]")).to_have_count(0, timeout=WAIT_MS)
+        expect(box(page, "mine").locator("[data-value=n]")).to_have_text("240")
+        wrong = box(page, "wrong")
+        expect(wrong).to_have_attribute("data-state", "failed")
+        expect(wrong).to_contain_text("nothing")
+        own.write_text("tiles: soon")
+        expect(page.get_by_role("alert")).to_contain_text("tiles.yaml", timeout=WAIT_MS)
+        expect(page.locator("article[data-tile=mine]")).to_have_count(1)
+    finally:
+        own.unlink()
+
+
+def test_live_tiles_follow_the_lake(lake: VariedLake, site: str, open_page: Any) -> None:
+    """Live means that a row that lands is counted within seconds, without a reload and without a blank between."""
+    page = open_page(f"{site}?last=365d")
+    number = box(page, "vehicles_seen").locator("[data-value=reports]")
+    before = number.inner_text()
+    page.evaluate(
+        """() => {
+          window.blanks = 0;
+          const tile = document.querySelector('article[data-tile=vehicles_seen]');
+          new MutationObserver(() => {
+            const shown = tile.querySelector('[data-value=reports]');
+            if (!shown || shown.textContent.trim() === '–') window.blanks++;
+          }).observe(tile, {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    end = lake.ends["vehicle"]
+    lake.put("vehicle", [{**lake.row("vehicle", 7), "id": f"late-{end}", "_kafka_offset": 2000 + end}])
+    expect(number).not_to_have_text(before, timeout=WAIT_MS)
+    assert int(number.inner_text().replace(",", "")) == int(before.replace(",", "")) + 1
+    assert page.evaluate("window.blanks") == 0
+
+
+def test_nothing_is_asked_out_of_sight(site: str, open_page: Any) -> None:
+    """A page left open in many tabs must not work the lake for tiles that nobody sees."""
+    page = open_page(f"{site}?{HOUR}")
+    box(page, "entries")
+    asked = page.evaluate("() => performance.getEntriesByType('resource').map(e => e.name)")
+    assert not [name for name in asked if "/api/tiles/incident_rows" in name]
+    assert not [name for name in asked if "echarts" in name]  # the heavy part waits for the first bar in sight
+    assert [name for name in asked if "/api/tiles/entries?" in name]
+
+
+def test_a_tile_has_one_request_on_its_way(site: str, open_page: Any) -> None:
+    """A filter that is changed quickly must not leave a queue of questions that nobody waits for."""
+    page = open_page(f"{site}?{HOUR}")
+    box(page, "entries")
+    open_now: dict[str, int] = {}
+    most: dict[str, int] = {}
+
+    def begun(request: Any) -> None:
+        name = request.url.split("?")[0]
+        open_now[name] = open_now.get(name, 0) + 1
+        most[name] = max(most.get(name, 0), open_now[name])
+
+    def ended(request: Any) -> None:
+        name = request.url.split("?")[0]
+        open_now[name] = open_now.get(name, 0) - 1
+
+    page.on("request", begun)
+    page.on("requestfinished", ended)
+    page.on("requestfailed", ended)
+    for label in ("1 hour", "6 hours", "24 hours", "15 min", "5 min"):
+        page.get_by_role("button", name=f"Last {label}").click()
+    expect(box(page, "entries")).to_have_attribute("data-state", re.compile("live|quiet|empty"), timeout=WAIT_MS)
+    tiles = {name: n for name, n in most.items() if re.search("/api/tiles/.", name)}
+    assert tiles
+    assert max(tiles.values()) == 1, json.dumps(tiles)
+
+
+def test_an_odd_value_of_a_link_breaks_nothing(site: str, open_page: Any) -> None:
+    """A link is text from outside: whatever it holds is a filter or nothing, never a script and never SQL."""
+    odd = quote("x'; DROP TABLE vehicle; --<img src=x onerror=alert(1)>", safe="")
+    page = open_page(f"{site}?{HOUR}&where=make:{odd}")
+    expect(box(page, "vehicles_seen")).to_have_attribute("data-state", "empty")
+    expect(page.get_by_role("button", name=re.compile("^Remove make: x'; DROP"))).to_be_visible()
