@@ -135,7 +135,13 @@ export class CityMap {
       (area) => this.#set(AREA, areaFeature(area ?? this.#area)),
       (area) => this.events.drawn(area),
     );
-    this.map.on("moveend", () => this.events.rests(this.view));
+    let rested = "";
+    this.map.on("moveend", () => {
+      const at = JSON.stringify(this.view);
+      if (at === rested) return; // a vehicle is followed that stands
+      rested = at;
+      this.events.rests(this.view);
+    });
     this.map.on("click", (event) => {
       const x = mercatorX(event.lngLat.lng);
       const y = mercatorY(event.lngLat.lat);
