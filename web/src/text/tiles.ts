@@ -77,6 +77,7 @@ export const filterText = {
   wrong: "The beginning must be before the end, and the range no longer than 366 days.",
   between: (from: string, to: string) => `${from} to ${to}`,
   live: "Back to live",
+  past: (time: string) => `Past: ${time}`,
   stream: "Stream",
   allStreams: "All streams",
   area: (w: string, s: string, e: string, n: string) => `Area ${w}, ${s} to ${e}, ${n}`,
