@@ -6,6 +6,7 @@ A vehicle has a slot, a small number that stands for its id in the frames sent t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,6 +229,11 @@ class Fleet:
         return self._positions(slots), [
             (s, self.ids[s] or "", self.facts[s].get("vehicle_type", "")) for s in slots.tolist()
         ]
+
+    def some(self, slots: Longs, named: Iterable[int]) -> tuple[Positions, list[tuple[int, str, str]]]:
+        """Positions as they are now of those slots, names as they are now of the others; of those still in use."""
+        names = [(s, i, self.facts[s].get("vehicle_type", "")) for s in named if (i := self.ids[s]) is not None]
+        return self._positions(slots), names
 
     def tally(self, now_ms: int, silent_ms: int, moving_kmh: float = 2.0) -> dict[str, Any]:
         """Counts of vehicles: all, heard within `silent_ms`, of those moving; mean speed in km/h of the moving."""

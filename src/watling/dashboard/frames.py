@@ -4,8 +4,8 @@ A frame, little-endian: 4 bytes `WTL1`; uint32 length of the header; the header 
 that the columns begin at a multiple of 8); then the columns, each padded with zeros to a multiple of 8.
 
 The header: `seq` (grows by one a frame), `at` (server time, ms since 1970), `whole` (true: forget every vehicle not in
-this frame), `names` ([slot, id, type] of vehicles named for the first time), `gone` (slots no longer used), `count`,
-and `columns`: name, type and byte offset from the frame's start.
+this frame), `names` ([slot, id, type] of vehicles new since the frame before), `gone` (slots no
+longer used, to be freed before `names` are taken), `count`, and `columns`: name, type and byte offset from the frame's start.
 
 | column | type | meaning |
 |---|---|---|

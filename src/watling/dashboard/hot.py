@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from watling.contracts.model import Contract
 from watling.dashboard.counts import StreamCounts
-from watling.dashboard.fleet import Fleet, Positions
+from watling.dashboard.fleet import Fleet, Longs, Positions
 from watling.dashboard.places import KEYS, Places, is_open
 
 MOVING = ("vehicle", "gps")
@@ -85,6 +85,11 @@ class HotState:
         """All vehicles."""
         with self._lock:
             return self._fleet.everything()
+
+    def some(self, slots: Longs, named: Iterable[int]) -> tuple[Positions, list[tuple[int, str, str]]]:
+        """Positions as they are now of those slots, names as they are now of the others."""
+        with self._lock:
+            return self._fleet.some(slots, named)
 
     def card(self, vehicle: str) -> dict[str, Any] | None:
         """All that is known of one vehicle, or None."""

@@ -1,7 +1,8 @@
 """Receives the hot state and the status; gives every viewer the same encoded updates over its WebSocket.
 
-One update is made a tick and encoded once; there are fewer ticks the more viewers take each. A viewer confirms each binary frame with `{"ack": seq}`; one that has
-UNCONFIRMED frames open gets none until it has caught up, and then a whole frame: fewer frames, never an older queue.
+One update is made a tick and encoded once; there are fewer ticks the more viewers take each. A viewer confirms each binary
+frame with `{"ack": seq}`; one that has UNCONFIRMED frames open gets none until it has caught up, and then one frame with
+all that it missed, as it is now: fewer frames, never an older queue.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from watling.dashboard.fleet import Positions
@@ -24,6 +29,8 @@ SENDS_PER_SECOND = 400.0  # over all viewers: what a twentieth of a core sends
 STATUS_S = 1.0
 PLACES_S = 2.0
 UNCONFIRMED = 5
+TICKS_KEPT = 120  # ten seconds and more: who missed no more than that gets what changed, not all vehicles
+TICKS_SHARED = 12
 MAX_VIEWERS = 500
 SEND_TIMEOUT_S = 20.0
 PLACES_SENT = 500
@@ -36,16 +43,29 @@ def frames_per_second(viewers: int) -> float:
     return min(MOST_FRAMES_PER_SECOND, max(LEAST_FRAMES_PER_SECOND, SENDS_PER_SECOND / max(viewers, 1)))
 
 
-class Update:
-    """What one tick has for the viewers."""
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What changed in one tick, as slots."""
 
-    def __init__(self, hot: HotState, seq: int) -> None:
+    seq: int
+    moved: npt.NDArray[np.uint32]
+    named: tuple[int, ...]
+    gone: tuple[int, ...]
+
+
+class Update:
+    """What one tick has for the viewers. `ticks` are those before it, oldest first; this one is added to them."""
+
+    def __init__(self, hot: HotState, seq: int, ticks: deque[Tick]) -> None:
         self._hot = hot
         self.seq = seq
         self.at = now_ms()
         positions, names, gone = hot.changed()
         self.empty = not (len(positions.slot) or names or gone)
         self._delta: tuple[Positions, list[tuple[int, str, str]], list[int]] = (positions, names, gone)
+        ticks.append(Tick(seq, positions.slot, tuple(slot for slot, _, _ in names), tuple(gone)))
+        self._ticks = ticks
+        self._since: dict[int, bytes] = {}
 
     @cached_property
     def delta(self) -> bytes:
@@ -59,6 +79,20 @@ class Update:
         positions, names = self._hot.everything()
         return encode(positions, names, [], seq=self.seq, at=self.at, whole=True)
 
+    def since(self, seq: int) -> bytes:
+        """What changed after that frame, as it is now; all vehicles when that is too long ago. A little more than asked:
+        viewers that missed about the same share one encoding. Of the tick's own time: ask before the next tick."""
+        first = seq - seq % TICKS_SHARED
+        if self._ticks[0].seq > first + 1:
+            return self.whole
+        if first not in self._since:
+            missed = [tick for tick in self._ticks if tick.seq > first]
+            moved = np.unique(np.concatenate([tick.moved for tick in missed])).astype(np.int64)
+            positions, names = self._hot.some(moved, sorted({slot for tick in missed for slot in tick.named}))
+            gone = sorted({slot for tick in missed for slot in tick.gone})
+            self._since[first] = encode(positions, names, gone, seq=self.seq, at=self.at, whole=False)
+        return self._since[first]
+
 
 class Viewer:
     """One open WebSocket: at most one frame and one text of each kind wait for it."""
@@ -67,7 +101,8 @@ class Viewer:
         self.socket = socket
         self.sent: list[int] = []
         self.skipped = 0
-        self._whole = True
+        self._given: int | None = None
+        self._missed = False
         self._frame: bytes | None = None
         self._texts: dict[str, str] = {}
         self._wake = asyncio.Event()
@@ -75,15 +110,18 @@ class Viewer:
     def offer(self, update: Update) -> None:
         """Take this tick's vehicles, or remember that they were missed."""
         if self._frame is not None or len(self.sent) >= UNCONFIRMED:
-            self._whole = self._whole or not update.empty
+            self._missed = self._missed or not update.empty
             self.skipped += not update.empty
             return
-        if self._whole:
-            self._frame, self._whole = update.whole, False
+        if self._given is None:
+            self._frame = update.whole
+        elif self._missed:
+            self._frame = update.since(self._given)
         elif not update.empty:
             self._frame = update.delta
         else:
             return
+        self._given, self._missed = update.seq, False
         self.sent.append(update.seq)
         self._wake.set()
 
@@ -123,6 +161,7 @@ class Hub:
         self.viewers: set[Viewer] = set()
         self.frames = 0
         self.frame_bytes = 0
+        self._ticks: deque[Tick] = deque(maxlen=TICKS_KEPT)
         self._texts: dict[str, str] = {}
         self._places_version = -1
         self._said_at = self._placed_at = -PLACES_S
@@ -150,7 +189,7 @@ class Hub:
             streams = ("emergency", "traffic", "weather")
             places = {name: self.hot.places(name, PLACES_SENT) for name in streams}
             self._say("places", {"kind": "places", "at": now_ms(), "places": places})
-        update = Update(self.hot, seq)
+        update = Update(self.hot, seq, self._ticks)
         for viewer in self.viewers:
             viewer.offer(update)
         if not update.empty and self.viewers:
