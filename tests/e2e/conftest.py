@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.made_up_city import MadeUpCity, free_port, served
+from tests.e2e.recorded_city import RecordedCity, recorded_city, recordings_missing
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import VariedLake
 from watling.dashboard import create_app
@@ -54,6 +55,15 @@ def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     city = MadeUpCity(vehicles=120, hz=2)
     with served_app(lake.settings, create_app(lake.settings, contracts=lake.contracts, status=city, feeds=[city])):
         yield address(lake.settings)
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedCity]:
+    """Recordings through broker, pipeline, lake and page."""
+    if missing := recordings_missing():
+        pytest.skip(missing)
+    with recorded_city(tmp_path_factory.mktemp("recorded") / "home") as found:
+        yield found
 
 
 @pytest.fixture

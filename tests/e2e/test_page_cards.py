@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.made_up_city import MadeUpCity
 from tests.e2e.past_city import BEGINS_S, CAMERA, PICTURES, SECONDS, SILENCE, TRACKED, PastCity
+from tests.e2e.recorded_city import RecordedCity
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import MINUTE_MS, START_MS
 from watling.dashboard.app import STATIC
@@ -224,6 +225,40 @@ def test_cameras_and_incidents_are_picked_on_the_map_and_in_the_lists(
     page.go_back()
     page.go_forward()
     expect(page.get_by_role("article", name=f"Camera {CAMERA}")).to_be_visible(timeout=WAIT_MS)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_recorded_trip_and_incident(recorded: RecordedCity, open_page: Any) -> None:
+    """Real devices, from Kafka to the card: the trip's points, its speeds, a record's own bytes, a real incident's life."""
+    with closing(open_lake(recorded.settings)) as sql:
+        trip = sql.execute(
+            """SELECT vehicle_id AS v, epoch_ms(max(event_time)) AS last, count(latitude) AS points, count(speed_kmh) AS speeds,
+                      arg_max(_kafka_offset, event_time) AS o, arg_max(_kafka_partition, event_time) AS p
+               FROM vehicle GROUP BY v ORDER BY points DESC LIMIT 1"""
+        ).rows.to_pylist()[0]
+        fire = sql.execute("SELECT incident_id AS i, count(*) AS n FROM emergency GROUP BY i ORDER BY i LIMIT 1").rows
+        fire = fire.to_pylist()[0]
+        ask = "SELECT count(*) AS n FROM gps WHERE vehicle_id = $v"
+        gps = sql.execute(ask, parameters={"v": trip["v"]}).rows["n"][0].as_py()
+    page = open_page(
+        f"{recorded.address}?{urllib.parse.urlencode({'pick': 'vehicle:' + trip['v'], 'at': trip['last']})}"
+    )
+    card = page.get_by_role("article", name=f"Vehicle {trip['v']}")
+    card.get_by_label("How far back").select_option("last 60 min")
+    trail = card.locator('[data-value="trail"]')
+    expect(trail).to_have_text(re.compile(f"^{trip['points'] + gps:,} points"), timeout=WAIT_MS)
+    expect(page.get_by_test_id("past")).to_contain_text("1 vehicle from the lake", timeout=WAIT_MS)
+    card.get_by_role(
+        "button", name=re.compile(f"^Record of vehicle_data, partition {trip['p']}, offset {trip['o']}$")
+    ).click()
+    raw = json.loads(page.get_by_test_id("record").locator("pre").inner_text(timeout=WAIT_MS))
+    assert trip["v"] in json.dumps(raw)
+    page.goto(f"{recorded.address}?{urllib.parse.urlencode({'pick': 'incident:' + fire['i']})}")
+    card = page.get_by_role("article", name=f"Incident {fire['i']}")
+    expect(card.locator("tbody tr").first).to_be_visible(timeout=WAIT_MS)
+    told = [int((re.findall(r"×(\d+)", r[1]) or ["1"])[0]) for r in table_rows(card.locator("table"))]
+    assert sum(told) == fire["n"]
 
 
 @pytest.mark.parametrize("kind", ["vehicle", "camera", "incident"])

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import free_port
 from tests.e2e.made_up_city import MadeUpCity
-from tests.e2e.recorded_city import RecordedCity, recorded_city, recordings_missing
+from tests.e2e.recorded_city import RecordedCity
 from tests.e2e.tile_reader import PAGE_ROWS, WAIT_MS, box, expected, fitting, read, same
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import MINUTE_MS, START_MS, VariedLake
@@ -48,15 +48,6 @@ def site(lake: VariedLake) -> Iterator[str]:
     city = MadeUpCity(vehicles=40, hz=1)
     with served_app(lake.settings, create_app(lake.settings, contracts=lake.contracts, status=city, feeds=[city])):
         yield address(lake.settings)
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedCity]:
-    """Recordings through broker, pipeline, lake and page."""
-    if missing := recordings_missing():
-        pytest.skip(missing)
-    with recorded_city(tmp_path_factory.mktemp("recorded") / "home") as found:
-        yield found
 
 
 def check_all(

@@ -29,7 +29,7 @@ export const time = {
           : `${minutes / 1440} d`,
   nothing: "The lake holds nothing yet: there is no past to show.",
   loading: "Being read from the lake …",
-  shown: (n: string) => `${n} vehicles from the lake, by the devices' own time`,
+  shown: (n: string) => `${n} ${n === "1" ? "vehicle" : "vehicles"} from the lake, by the devices' own time`,
   none: "No vehicle reported in the two minutes before.",
   failed: (why: string) => `Not read: ${why}`,
   away: "the server does not answer",
