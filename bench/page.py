@@ -8,9 +8,9 @@ from the tick that made a frame to its arrival at the viewer; with many viewers 
 from __future__ import annotations
 
 import asyncio
-import json
 import multiprocessing
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -27,6 +27,7 @@ from watling.dashboard import HotState
 VEHICLES = 10_000
 SECONDS = 10
 PARTS = 20
+HEAD = re.compile(rb'\{"seq":(\d+),"at":(\d+),')
 
 
 class Steady(MadeUpCity):
@@ -64,11 +65,11 @@ async def watch(address: str, viewers: int, seconds: float) -> tuple[list[float]
                     return
                 size += len(message)
                 if isinstance(message, bytes):
-                    length = int.from_bytes(message[4:8], "little")
-                    header = json.loads(message[8 : 8 + length])
-                    delays.append(time.time() * 1000 - header["at"])
+                    head = HEAD.match(message, 8)  # not all of the header: two hundred viewers share a core here
+                    assert head is not None
                     frames += 1
-                    await socket.send(json.dumps({"ack": header["seq"]}))
+                    delays.append(time.time() * 1000 - int(head[2]))
+                    await socket.send(f'{{"ack": {int(head[1])}}}')
 
     await asyncio.gather(*(viewer() for _ in range(viewers)))
     return delays, frames, size
