@@ -136,6 +136,9 @@ export class CityMap {
       (area) => this.events.drawn(area),
     );
     let rested = "";
+    this.map.on("resize", () => {
+      rested = JSON.stringify(this.view); // the page's layout changed, nobody moved the map
+    });
     this.map.on("moveend", () => {
       const at = JSON.stringify(this.view);
       if (at === rested) return; // a vehicle is followed that stands
