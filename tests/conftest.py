@@ -1,4 +1,4 @@
-"""What all tests share: a real Kafka broker, started once a session on a free port."""
+"""What all tests share: a real Kafka broker on a free port and a Spark session, each started once a session."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from watling.config import Settings, load_settings
+from watling.errors import WatlingError
 
 
 def free_port() -> int:
@@ -37,6 +39,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
     finally:
         embedded.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Spark session in this process, which every run of the engine spark here uses. Skips where no JDK fits."""
+    from watling.pipeline.engines.spark import session
+
+    try:
+        session.check()
+    except WatlingError as error:
+        pytest.skip(error.message)
+    home = tmp_path_factory.mktemp("spark")
+    found = session.open_session(load_settings(home=home), "local[2]", "tests")
+    yield found
+    found.stop()
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from watling.broker import admin
 from watling.config import Settings, load_settings
 from watling.contracts import load_contracts
 from watling.contracts.model import Contract
+from watling.errors import WatlingError
 from watling.lake.catalog import open_catalog
 from watling.pipeline.replay import Replayed, replay
 from watling.testing import hostile_records
@@ -104,23 +104,19 @@ def runner(engine: str) -> Callable[..., Any] | str:
         from watling.pipeline.engines.embedded import run
 
         return run
-    if importlib.util.find_spec("pyspark") is None:
-        return "PySpark is not installed"
-    if importlib.util.find_spec("watling.pipeline.engines.spark.engine") is None:
-        return "this version of Watling has no Spark engine"
-    from watling.pipeline.engines.spark.engine import run as run_spark
-
-    from watling.pipeline.engines.spark import java
+    from watling.pipeline.engines.spark import session
 
     try:
-        java.find()
-    except java.NoJava as error:
+        session.check()
+    except WatlingError as error:
         return error.message
+    from watling.pipeline.engines.spark.engine import run as run_spark
+
     return run_spark
 
 
 @pytest.fixture(scope="package")
-def road(kafka: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+def road(kafka: Settings, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Road:
     """All rounds played: worst cases, repetitions, late events, transactions, a contract that changes, replay."""
     base, tag = tmp_path_factory.mktemp("parity"), uuid.uuid4().hex[:8]
     folder = base / "contracts"
@@ -147,13 +143,10 @@ def road(kafka: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     road.write_contract()
     contracts = road.contracts
     admin.ensure_topics(lakes[REFERENCE].settings, contracts)
-    play(road, contracts)
-    yield road
     if "spark" in runs:
-        from pyspark.sql import SparkSession
-
-        if (session := SparkSession.getActiveSession()) is not None:
-            session.stop()
+        request.getfixturevalue("spark")
+    play(road, contracts)
+    return road
 
 
 def play(road: Road, contracts: Mapping[str, Contract]) -> None:

@@ -1,8 +1,9 @@
-"""Runs the embedded engine in a process of its own, so that a test may kill it. Settings come from the environment."""
+"""Runs an engine in a process of its own, so that a test may kill it. Settings come from the environment."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,11 @@ import threading
 from watling.config import load_settings
 from watling.contracts import load_contracts
 from watling.errors import WatlingError
-from watling.pipeline.engines.embedded import run
+
+if os.environ.get("DRAIN_ENGINE") == "spark":
+    from watling.pipeline.engines.spark.engine import run
+else:
+    from watling.pipeline.engines.embedded import run
 
 
 def main(options: dict[str, object]) -> int:

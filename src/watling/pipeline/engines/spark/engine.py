@@ -331,13 +331,13 @@ def _landing(stream: Stream) -> Callable[[DataFrame, int], None]:
 def _session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
     """The process's Spark session: one that was there stays, one that is made here ends here. Signals stay ours."""
     check()
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
-    there = SparkSession.getActiveSession() is not None
+    there = SparkContext._active_spark_context is not None
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     spark = open_session(settings, master)
-    if main and handler is not None:  # Spark takes Ctrl-C for itself
+    if main and handler is not None:  # Spark takes Ctrl-C for itself, and would cancel the batch in hand
         signal.signal(signal.SIGINT, handler)
     try:
         yield spark
