@@ -8,8 +8,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from watling.broker import jars
 from watling.config import Settings
@@ -71,7 +75,7 @@ def open_session(settings: Settings, master: str | None = None, name: str = "wat
         "spark.cleaner.referenceTracking.cleanCheckpoints": "false",
         "spark.ui.enabled": str(settings.spark.ui).lower(),
         "spark.ui.showConsoleProgress": "false",
-        "spark.local.dir": str(settings.home.resolve() / "spark" / "scratch"),
+        "spark.local.dir": str(_scratch(settings)),
         "spark.sql.warehouse.dir": str(settings.home.resolve() / "spark" / "warehouse"),
         **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
         **({"spark.archives": settings.spark.archives} if settings.spark.archives else {}),
@@ -93,3 +97,14 @@ def open_session(settings: Settings, master: str | None = None, name: str = "wat
     session.sparkContext.setLogLevel("ERROR")
     log.info("Spark %s on %s, Java %s in %s", session.version, wanted, jdk.version, jdk.home)
     return session
+
+
+def _scratch(settings: Settings) -> Path:
+    """A folder for what Spark spills, of this process; those of processes that were killed are removed."""
+    base = settings.home.resolve() / "spark" / "scratch"
+    for old in base.glob("*"):
+        if not (old.name.isdecimal() and psutil.pid_exists(int(old.name))):
+            shutil.rmtree(old, ignore_errors=True)
+    mine = base / str(os.getpid())
+    mine.mkdir(parents=True, exist_ok=True)
+    return mine

@@ -23,7 +23,7 @@ from watling.config import Settings
 from watling.contracts.model import Contract, Reason
 from watling.errors import WatlingError
 from watling.lake.commit import TRANSIENT, Batch, Committer, Settled
-from watling.lake.errors import NotWritten, Overtaken, StaleBatch, StateConflict
+from watling.lake.errors import LakeUnreachable, NotWritten, Overtaken, StaleBatch, StateConflict
 from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import PartitionDelta, Range, StreamState, merge_ranges
@@ -194,6 +194,9 @@ class Stream:
             if isinstance(result, NotWritten):
                 self._wait()
             return self._afresh()
+        if isinstance(result, LakeUnreachable):  # only while the engine stops
+            log.error("%s The batch is not committed; the next start reads it again.", result.message)
+            raise Ending(name)
         raise result
 
     def _judge(self, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
