@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import free_port
 from tests.e2e.made_up_city import MadeUpCity
 from tests.e2e.recorded_city import RecordedCity
+from tests.e2e.test_accessible import AXE, SETTLED_MS, SHAPES, faults
 from tests.e2e.tile_reader import PAGE_ROWS, WAIT_MS, box, expected, fitting, read, same
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import MINUTE_MS, START_MS, VariedLake
@@ -238,3 +239,18 @@ def test_an_odd_value_of_a_link_breaks_nothing(site: str, open_page: Any) -> Non
     page = open_page(f"{site}?{HOUR}&where=make:{odd}")
     expect(box(page, "vehicles_seen")).to_have_attribute("data-state", "empty")
     expect(page.get_by_role("button", name=re.compile("^Remove make: x'; DROP"))).to_be_visible()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: tools/build_page.py")
+def test_tiles_and_the_filter_have_no_serious_fault_for_assistive_technology(site: str, open_page: Any) -> None:
+    """Charts, table twins, chips and the form of a range must be read and worked without sight or mouse too."""
+    page = open_page(f"{site}?{HOUR}&where=make:BMW&area=-0.5,51.4,0,52")
+    for name in ("mean_speed", "speed_by_road", "speed_spread", "by_make", "by_fuel", "vehicle_rows", "by_weather"):
+        box(page, name)
+    box(page, "by_fuel").get_by_role("button", name="Show By fuel as a table").click()
+    page.get_by_label("Filter", exact=True).get_by_role("button", name=re.compile("2026.* to ")).click()
+    for theme, width in SHAPES:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.get_by_role("button", name=theme, exact=True).click()
+        page.wait_for_timeout(SETTLED_MS)
+        assert faults(page) == [], (theme, width)
