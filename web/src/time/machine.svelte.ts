@@ -108,6 +108,7 @@ class TimeMachine {
       return;
     }
     this.#player.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const halted = speed === 0 && this.#player.speed > 0;
     if (speed !== this.#player.speed) this.#player.play(speed);
     if (at !== this.#written || scope !== this.#scope) {
       this.#scope = scope;
@@ -115,7 +116,7 @@ class TimeMachine {
       this.#seek(at === this.#written ? (this.now ?? at) : at);
       this.#written = at;
       this.now = this.#player.now;
-    }
+    } else if (halted) this.#seek(at); // the last frame that played may be a step old
     this.waiting = this.#player.waiting;
     if (!this.#loop) this.#step();
   }
