@@ -1,7 +1,7 @@
 """Receives the name of a committed list of jars; gives their paths, downloaded by coordinates and checked by SHA-256.
 
-A list (`jars-*.lock`) has a line a jar: `group:artifact:version sha256`. Jars are kept in a cache that all homes of a
-user share, and are used from there without a network.
+A list (`jars-*.lock`) has a line a jar: `group:artifact:version sha256`. It is one of this package, by its name, or a
+file. Jars are kept in a cache that all homes of a user share, and are used from there without a network.
 
 `python -m watling.broker.jars fetch kafka-4.4` downloads beforehand. `python -m watling.broker.jars lock
 GROUP:ARTIFACT:VERSION… > jars-NAME.lock` makes a list anew.
@@ -65,9 +65,10 @@ def cache_dir() -> Path:
     return Path(base) / "watling"
 
 
-def read_lock(name: str) -> list[Jar]:
-    """The jars of a committed list, for example `kafka-4.4`."""
-    text = resources.files("watling.broker").joinpath(f"jars-{name}.lock").read_text(encoding="utf-8")
+def read_lock(name: str | Path) -> list[Jar]:
+    """The jars of a committed list, for example `kafka-4.4`, or of a file `jars-NAME.lock` elsewhere."""
+    file = name if isinstance(name, Path) else resources.files("watling.broker").joinpath(f"jars-{name}.lock")
+    text = file.read_text(encoding="utf-8")
     jars = []
     for line in text.splitlines():
         if line and not line.startswith("#"):
@@ -77,12 +78,12 @@ def read_lock(name: str) -> list[Jar]:
     return jars
 
 
-def cached(name: str) -> bool:
+def cached(name: str | Path) -> bool:
     """True when every jar of the list is in the cache (their content is checked by `resolve`)."""
     return all((_folder(name) / jar.filename).is_file() for jar in read_lock(name))
 
 
-def resolve(name: str, progress: Progress | None = None) -> list[Path]:
+def resolve(name: str | Path, progress: Progress | None = None) -> list[Path]:
     """Paths of the list's jars, in its order; downloads what is missing. Several processes may call at once.
 
     Raises:
@@ -128,8 +129,8 @@ def _fill(folder: Path, jars: list[Jar], progress: Progress | None) -> None:
         _check(jar, folder / jar.filename)
 
 
-def _folder(name: str) -> Path:
-    return cache_dir() / "jars" / name
+def _folder(name: str | Path) -> Path:
+    return cache_dir() / "jars" / (name.stem.removeprefix("jars-") if isinstance(name, Path) else name)
 
 
 def _stamp(folder: Path, jars: list[Jar]) -> str:
