@@ -15,9 +15,10 @@ from watling.errors import EXIT_DONE, EXIT_FOUND, EXIT_INTERRUPTED, UnreachableE
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from watling.config import Settings
+    from watling.contracts.model import Contract
     from watling.pipeline.engines.embedded.engine import RunReport
 
 PLAIN_EVERY_S = 30.0
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
             ("watling run --stream vehicle --stream gps", "only these"),
             ("watling run --once --json", "the counts for a script"),
             ("watling run --engine spark --master spark://host:7077", "the same on a cluster of Spark"),
+            ("watling run --engine spark --sink parquet --to out/", "plain Parquet folders in place of tables"),
         )
     )
     def run(
@@ -44,6 +46,8 @@ def register(app: typer.Typer) -> None:
         stream: Annotated[list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.", metavar="NAME")] = None,
         take_over: Annotated[bool, typer.Option("--take-over", help="Fence another writer of these streams and go on in its place.")] = False,
         accept_new_topic: Annotated[bool, typer.Option("--accept-new-topic", help="The topic was deleted and made again: begin a new generation. What the old one still owed counts as lost.")] = False,
+        sink: Annotated[str, typer.Option(help="Where rows go: lake, or with Spark parquet: plain folders, without what only tables promise.", metavar="SINK")] = "lake",
+        to: Annotated[str | None, typer.Option(help="Folder or URI of `--sink parquet`.", metavar="DIR")] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     ) -> None:  # fmt: skip
         """Run the pipeline: from Kafka, checked against the contracts, into the lake and quarantine, exactly once.
@@ -52,6 +56,7 @@ def register(app: typer.Typer) -> None:
         """
         found = settings(context)
         options = _engine_options(engine, master)
+        folder = _plain_folder(sink, to, engine, tables_only=take_over or accept_new_topic)
         known = contracts(found)
         from watling.broker import admin
         from watling.cli.signals import stop_on_signals
@@ -65,6 +70,9 @@ def register(app: typer.Typer) -> None:
             _wait_for_kafka(found, stop.event)
             if stop.event.is_set():
                 raise typer.Exit(stop.exit_code())
+        if folder is not None:
+            failed = _run_plain(found, known, folder, once, stream, stop.event, json_, options)
+            raise typer.Exit(EXIT_FOUND if failed else stop.exit_code() or EXIT_DONE)
         renewed = output.Line(quiet=supervised())
         name = "pipeline" if not stream else "pipeline-" + "-".join(sorted(set(stream)))
         try:
@@ -87,6 +95,56 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_FOUND)
         cut_short = once and stop.by is not None
         raise typer.Exit(EXIT_INTERRUPTED if cut_short else stop.exit_code() or EXIT_DONE)
+
+
+def _plain_folder(sink: str, to: str | None, engine: str, *, tables_only: bool) -> str | None:
+    """Where plain files go; None for the lake."""
+    if sink == "lake":
+        if to is not None:
+            raise UsageError("`--to` is the folder of `--sink parquet`: say that too, or leave it away")
+        return None
+    if sink != "parquet":
+        raise UsageError(f"there is no sink {sink!r}: leave `--sink` away, or say `--sink parquet`")
+    if engine != "spark" or to is None:
+        raise UsageError("plain Parquet folders are written by Spark: `--engine spark --sink parquet --to DIR`")
+    if tables_only:
+        raise UsageError("`--take-over` and `--accept-new-topic` are about tables: plain folders have neither")
+    return to
+
+
+def _run_plain(
+    found: Settings,
+    known: dict[str, Contract],
+    folder: str,
+    once: bool,
+    streams: list[str] | None,
+    stop: threading.Event,
+    as_json: bool,
+    options: dict[str, Any],
+) -> bool:
+    """Write plain folders, and tell; True when a stream had to stop."""
+    from watling.pipeline.engines.spark import plain
+
+    renewed = output.Line(quiet=supervised())
+
+    def tell(streams: Mapping[str, Mapping[str, int]]) -> None:
+        if renewed.renewed:
+            rows, bad = (sum(s[k] for s in streams.values()) for k in ("rows", "quarantined"))
+            renewed.show(f"{rows:,} rows written · {bad:,} in quarantine")
+
+    try:
+        report = plain.run(
+            found, known, folder, once=once, streams=streams or None, stop=stop, on_progress=tell, **options
+        )
+    finally:
+        renewed.end()
+    if as_json:
+        output.as_json({"seconds": round(report.seconds, 3), "streams": report.streams, "errors": report.errors})
+    else:
+        rows = [[n, s["rows"], s["quarantined"], report.errors.get(n, "")] for n, s in sorted(report.streams.items())]
+        output.table(["stream", "rows", "quarantined", "stopped by"], rows)
+        output.note(f"in {report.seconds:.1f} s")
+    return report.failed
 
 
 def _wait_for_kafka(found: Settings, stop: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """Receives settings and a stream's offsets; gives its topic as a streaming DataFrame of committed records.
 
-Options are Spark's own (`spark-sql-kafka-0-10`). Loss is judged by the engine, not by Spark, so `failOnDataLoss` is off.
+Options are Spark's own (`spark-sql-kafka-0-10`). Loss is judged by the engine, not by Spark, unless a caller asks for it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,18 @@ def client_options(settings: Settings) -> dict[str, str]:
     return {f"kafka.{name}": value for name, value in found.items()}
 
 
-def open_stream(spark: SparkSession, settings: Settings, contract: Contract, starts: Mapping[int, int]) -> DataFrame:
-    """The topic from these offsets on (a checkpoint's own win): columns as in COLUMNS, in offset order in each partition."""
+def open_stream(
+    spark: SparkSession,
+    settings: Settings,
+    contract: Contract,
+    starts: Mapping[int, int],
+    *,
+    fail_on_loss: bool = False,
+) -> DataFrame:
+    """The topic from these offsets on (a checkpoint's own win): columns as in COLUMNS, in offset order in each partition.
+
+    `fail_on_loss`: Spark itself ends the query when offsets that it planned to read are gone.
+    """
     limits = {
         "maxOffsetsPerTrigger": settings.spark.max_offsets_per_trigger,
         "minOffsetsPerTrigger": settings.spark.min_offsets_per_trigger,
@@ -65,7 +75,7 @@ def open_stream(spark: SparkSession, settings: Settings, contract: Contract, sta
         "subscribe": contract.topic,
         "startingOffsets": json.dumps({contract.topic: {str(p): o for p, o in sorted(starts.items())}}),
         "includeHeaders": "true",
-        "failOnDataLoss": "false",
+        "failOnDataLoss": str(fail_on_loss).lower(),
         "minPartitions": str(spark.sparkContext.defaultParallelism),
         "maxTriggerDelay": f"{settings.spark.max_trigger_delay_s:g}s",
         **{name: str(value) for name, value in limits.items() if value is not None},
