@@ -135,11 +135,12 @@ def _replay_file(
         return
     done.read += candidates.num_rows
     already = _landed_already(table, candidates)
-    fresh = candidates.filter(pa.array([p not in already for p in _places(candidates)]))
+    fresh = _without(candidates, already)
     landed: set[Place] = set()
     duplicates: set[Place] = set()
     if fresh.num_rows:
-        landed, duplicates = _land(table, store, contract, fresh, done, stop)
+        landed, duplicates, beside = _land(table, store, contract, fresh, done, stop)
+        already |= beside
     done.landed += len(landed)
     done.already += len(already)
     for place, reason in zip(_places(candidates), candidates["reason"].to_pylist(), strict=True):
@@ -164,6 +165,10 @@ def _places(rows: pa.Table) -> list[Place]:
     return list(zip(*(rows[name].to_pylist() for name in PLACE), strict=True))
 
 
+def _without(rows: pa.Table, places: set[Place]) -> pa.Table:
+    return rows.filter(pa.array([p not in places for p in _places(rows)], pa.bool_()))
+
+
 def _landed_already(table: Table, candidates: pa.Table) -> set[Place]:
     """Places of candidates that a replay landed before it died, or that are not yet marked."""
     wanted = set(_places(candidates))
@@ -177,8 +182,9 @@ def _landed_already(table: Table, candidates: pa.Table) -> set[Place]:
 
 def _land(
     table: Table, store: ObjectStore, contract: Contract, fresh: pa.Table, done: Replayed, stop: threading.Event
-) -> tuple[set[Place], set[Place]]:
-    """Judge and land. Gives the places landed, and those that fit now but whose id stands in the lake."""
+) -> tuple[set[Place], set[Place], set[Place]]:
+    """Judge and land. Gives the places landed, those that fit now but whose id stands in the lake, and those that another
+    replay landed meanwhile."""
     shaped = pa.concat_tables(
         (
             _shape(fresh.filter(pc.equal(fresh["_kafka_generation"], g)), contract, g)
@@ -188,8 +194,9 @@ def _land(
     )
     good = shaped.filter(pc.is_null(shaped["_reason"]))
     duplicates: set[Place] = set()
+    beside: set[Place] = set()
     if good.num_rows == 0:
-        return set(), duplicates
+        return set(), duplicates, beside
     seen_files: set[str] = set()
     recent = _ids_near(table, contract, good, seen_files)
     for attempt in range(TRIES):
@@ -197,7 +204,7 @@ def _land(
         keep = judged.filter(pc.is_null(judged["_reason"]))
         duplicates = set(_places(judged)) - set(_places(keep))
         if keep.num_rows == 0:
-            return set(), duplicates
+            return set(), duplicates, beside
         if "_object" in keep.column_names:
             store.put(keep["_object"])
         parts = []
@@ -210,10 +217,14 @@ def _land(
         state = read_state(table).released(counts)
         try:
             append(table, files, {STATE: dump_state(state), REPLAY: done.replay_id})
-            return set(_places(keep)), duplicates
+            return set(_places(keep)), duplicates, beside
         except CommitFailedException:
             stop.wait(min(0.05 * 2**attempt, 1.0) * random.uniform(0.5, 1.5))  # noqa: S311
             table.refresh()
+            beside |= _landed_already(table, fresh)
+            good = _without(good, beside)
+            if good.num_rows == 0:
+                return set(), set(), beside
             recent = pa.concat_tables([recent, _ids_near(table, contract, good, seen_files)])
     raise WatlingError(
         f"stream {contract.name}: replay met {TRIES} conflicting commits in a row and gave up; nothing of this file was "
