@@ -22,20 +22,19 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct",
 
 
 def expected(
-    sql: LakeSql, tile: Tile, contracts: Mapping[str, Contract], range_ms: tuple[int, int], where: str, fits: set[str]
-) -> list[list[Any]]:
+    sql: LakeSql, tile: Tile, contracts: Mapping[str, Contract], wanted: Filter, where: str, fits: set[str]
+) -> list[dict[str, Any]]:
     """Rows of the tile's SQL over `watling sql`'s own tables; of streams that do not fit the filter, none."""
-    start, end = range_ms
-    during = f"epoch_ms(event_time) >= {start} AND epoch_ms(event_time) < {end}"
+    during = f"epoch_ms(event_time) >= {wanted.start_ms} AND epoch_ms(event_time) < {wanted.end_ms}"
     streams = tile.reads(tuple(contracts))
     views = ", ".join(
         f"{s} AS (SELECT * FROM main.{s} WHERE {during} AND {where if s in fits else 'FALSE'})" for s in streams
     )
-    text = tile.sql.replace("$bucket", f"INTERVAL '{bucket(Filter(start, end)).total_seconds()} seconds'")
-    rows: list[list[Any]] = []
+    text = tile.sql.replace("$bucket", f"INTERVAL '{bucket(wanted).total_seconds()} seconds'")
+    rows: list[dict[str, Any]] = []
     for stream in [s for s in streams if s in fits] if tile.each else streams[:1]:
         mine = text.replace("$stream", f"'{stream}'").replace("FROM entry", f"FROM {stream}")
-        rows += [list(r.values()) for r in sql.execute(f"WITH {views} FROM ({mine})").rows.to_pylist()]
+        rows += sql.execute(f"WITH {views} FROM ({mine})").rows.to_pylist()
     return rows
 
 
