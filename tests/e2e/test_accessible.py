@@ -25,6 +25,7 @@ SQL = "select make, count(*) as events from vehicle group by make"
 VIEWS = {
     "live": {},
     "past": {"from": START_MS, "to": START_MS + 60 * MINUTE_MS},
+    "moment": {"at": START_MS + 20 * MINUTE_MS, "pick": "vehicle:v3"},
     "explore": {"view": "explore", "sql": SQL, "chart": "bar"},
     "operations": {"view": "operations"},
 }

@@ -110,7 +110,7 @@ def test_a_vehicles_speeds_and_events_are_the_lakes(city: tuple[str, PastCity], 
     speeds = [float(r[1]) for r in table_rows(twin)]
     assert speeds == [r["kmh"] for r in rows[:100]]  # the first page of the table
     newest = rows[-1]
-    button = card.get_by_role("button", name=f"Record of vehicle_data, partition 0, offset {newest['o']}", exact=True)
+    button = card.get_by_title(f"Record of vehicle_data, partition 0, offset {newest['o']}", exact=True)
     button.focus()
     page.keyboard.press("Enter")
     record = page.get_by_test_id("record")
@@ -249,9 +249,7 @@ def test_a_recorded_trip_and_incident(recorded: RecordedCity, open_page: Any) ->
     trail = card.locator('[data-value="trail"]')
     expect(trail).to_have_text(re.compile(f"^{trip['points'] + gps:,} points"), timeout=WAIT_MS)
     expect(page.get_by_test_id("past")).to_contain_text("1 vehicle from the lake", timeout=WAIT_MS)
-    card.get_by_role(
-        "button", name=re.compile(f"^Record of vehicle_data, partition {trip['p']}, offset {trip['o']}$")
-    ).click()
+    card.get_by_title(f"Record of vehicle_data, partition {trip['p']}, offset {trip['o']}", exact=True).click()
     raw = json.loads(page.get_by_test_id("record").locator("pre").inner_text(timeout=WAIT_MS))
     assert trip["v"] in json.dumps(raw)
     page.goto(f"{recorded.address}?{urllib.parse.urlencode({'pick': 'incident:' + fire['i']})}")
