@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,8 @@ class Jobs:
                 return f"it took longer than {self._longest_s:.0f} s and was stopped; what it did so far stands"
             if job.error is not None or code == 0:
                 return job.error
+            if stop.is_set() and code == -signal.SIGKILL:  # it was asked to stop and took too long: what it did stands
+                return None
             return f"its process ended with {code}. It said: {last_words(said)}"
 
     @staticmethod
