@@ -30,7 +30,8 @@ def test_records_that_retention_deleted_are_counted_as_lost(city: SparkCity) -> 
     assert city.land().landed == 100
     city.send("vehicle", [event(n) for n in range(100, 200)], partition=0)
     city.send("vehicle", [event(n) for n in range(200, 220)], partition=1)
-    for future in client(city).delete_records([TopicPartition(topic, 0, 150), TopicPartition(topic, 1, 20)]).values():
+    admin_client = client(city)  # held until it has answered
+    for future in admin_client.delete_records([TopicPartition(topic, 0, 150), TopicPartition(topic, 1, 20)]).values():
         future.result(30)
     report = city.land()
     assert (report.landed, report.lost) == (50, 70)
@@ -84,7 +85,8 @@ def test_a_partition_added_while_running_is_read_from_its_start(city: SparkCity)
     spark = Background(city)
     try:
         assert wait_until(lambda: city_total(city) == 50 or spark.result is not None, 120)
-        for future in client(city).create_partitions([NewPartitions(topic, 5)]).values():
+        admin_client = client(city)
+        for future in admin_client.create_partitions([NewPartitions(topic, 5)]).values():
             future.result(30)
         time.sleep(1)
         city.send("vehicle", [event(n) for n in range(50, 90)], partition=4)
