@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.conftest import wait_until
-from tests.integration.pipeline.test_exactly_once import mixed
+from tests.integration.pipeline.test_exactly_once import city_total, mixed
 from tests.integration.spark.conftest import SparkCity
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -37,3 +37,22 @@ def _children(pid: int) -> set[psutil.Process]:
         return set(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return set()
+
+
+def test_a_dead_jvm_ends_the_run_with_a_message(city: SparkCity) -> None:
+    """Spark out of memory, or killed: the command must end and say so, not hang; the next start goes on."""
+    city.send("vehicle", mixed(200))
+    process = city.start_spark(once=False)
+    try:
+        assert wait_until(lambda: city_total(city) == 200 or process.poll() is not None, 180)
+        for child in psutil.Process(process.pid).children():
+            if "java" in child.name():
+                child.kill()
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 3, (out, err[-3000:])
+    assert "does not answer any more" in out
+    city.send("vehicle", mixed(50, first=200))
+    city.land()
+    city.assert_clean()

@@ -216,12 +216,28 @@ class _Engine:
                 if one.query is None:
                     if now >= one.again_at:
                         self._start(one, once)
-                elif not one.query.isActive:
+                elif not self._active(one):
                     self._ended(one, once)
             if any(isinstance(r.stream.error, FencedError) for r in self.running.values()):
                 return
             if all(r.done for r in self.running.values()) or self.stop.wait(TICK_S):
                 return
+
+    @staticmethod
+    def _active(one: _Running) -> bool:
+        """Whether the stream's query runs.
+
+        Raises:
+            UnreachableError: Spark's JVM is gone.
+        """
+        assert one.query is not None
+        try:
+            return bool(one.query.isActive)
+        except Exception as error:
+            raise UnreachableError(
+                f"Spark's driver process does not answer any more ({type(error).__name__}): it was killed, or ran out of "
+                "memory (`spark.driver_memory`). What was committed stays; the next start goes on from there."
+            ) from error
 
     def _ended(self, one: _Running, once: bool) -> None:
         """What follows from a query's end: done, a new one after a moment, or the end of its stream."""
@@ -343,4 +359,7 @@ def _session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
         yield spark
     finally:
         if not there:
-            spark.stop()
+            try:
+                spark.stop()
+            except Exception as error:  # its JVM may be gone
+                log.warning("Spark did not stop in order: %s", error)
