@@ -126,6 +126,16 @@ def test_a_link_reopens_the_same_view(site: str, open_page: Any) -> None:
     assert address_["layer"] == ["density"]
 
 
+def test_a_range_that_has_ended_says_that_the_map_shows_now(site: str, open_page: Any) -> None:
+    """Yesterday's numbers beside today's map would mislead: the page says so, and takes the map there on a click."""
+    page = open_page(f"{site}?{HOUR}")
+    note = page.locator("[data-note=now]")
+    expect(note).to_be_visible(timeout=WAIT_MS)
+    note.get_by_role("button").click()
+    assert said(page, "at")["at"] == said(page)["to"]
+    expect(note).to_have_count(0)
+
+
 def test_views_change_without_a_load_and_back_goes_back(site: str, open_page: Any) -> None:
     """A view is a place in one page: the filter stays, nothing is loaded anew, and the browser's buttons work."""
     page = open_page(f"{site}?{HOUR}&where=make:BMW")
