@@ -61,7 +61,7 @@ bench: setup ## the figures behind the claims
 	@mkdir -p .bench && echo '*' > .bench/.gitignore
 	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv
 	@$(UV) pip install --quiet --python .bench/venv/bin/python -r bench/requirements-spark.txt || echo "the Spark leg is left out: its packages could not be had"
-	@for part in $(filter-out bench/spark_job.py,$(wildcard bench/*.py)); do echo "== $$part"; $(BIN)/python "$$part"; done
+	@for part in $(filter-out %_job.py,$(wildcard bench/*.py)); do echo "== $$part"; $(BIN)/python "$$part"; done
 
 soak: setup ## long runs: kill loops, flat memory, growth
 	$(BIN)/pytest -m soak --timeout 3600

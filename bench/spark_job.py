@@ -2,9 +2,9 @@
 
     python bench/spark_job.py BOOTSTRAP TOPIC OUT JARS PASSES
 
-Run by `bench/pipeline.py` in an environment of its own (`bench/requirements-spark.txt`), never by hand. The trigger is
-`availableNow`, so that a pass ends, and the folders are local. Each pass reads the whole topic in the same JVM and
-prints one line of JSON; after each it waits for a line on standard input.
+Run by `bench/pipeline.py`, in an environment of its own (`bench/requirements-spark.txt`), and by `bench/spark.py`, never
+by hand. The trigger is `availableNow`, so that a pass ends, and the folders are local. Each pass reads the whole topic in
+the same JVM and prints one line of JSON; after each it waits for a line on standard input.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -35,8 +36,8 @@ VEHICLE = StructType(
 )
 
 
-def one_pass(spark: SparkSession, bootstrap: str, topic: str, out: Path) -> float:
-    """Read the topic from its beginning to its end into Parquet files. Gives the seconds it took."""
+def one_pass(spark: SparkSession, bootstrap: str, topic: str, out: Path) -> tuple[float, float]:
+    """Read the topic from its beginning to its end into Parquet files. Gives seconds, and when its first batch began."""
     began = time.perf_counter()
     rows = (
         spark.readStream.format("kafka")
@@ -58,7 +59,9 @@ def one_pass(spark: SparkSession, bootstrap: str, topic: str, out: Path) -> floa
         .start()
     )
     query.awaitTermination()
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    first = min(datetime.fromisoformat(progress["timestamp"]) for progress in query.recentProgress)
+    return seconds, first.timestamp()
 
 
 def main() -> None:
@@ -77,9 +80,9 @@ def main() -> None:
     for number in range(int(passes)):
         sys.stdin.readline()
         folder = Path(out) / str(number)
-        seconds = one_pass(spark, bootstrap, topic, folder)
+        seconds, first = one_pass(spark, bootstrap, topic, folder)
         rows = spark.read.parquet(str(folder / "data")).where("id is not null").count()
-        print(json.dumps({"seconds": seconds, "landed": rows}), flush=True)
+        print(json.dumps({"seconds": seconds, "landed": rows, "first": first}), flush=True)
     spark.stop()
 
 
