@@ -10,6 +10,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
+LOCKED := --quiet --generate-hashes --universal --python-version 3.11
 DEMO_SECONDS ?= 0
 DEMO_VEHICLES ?= 1000
 
@@ -31,6 +32,10 @@ help: ## what there is
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps --editable .
 	@touch $@
 
+.venv/.spark: .venv/.stamp requirements-spark.lock
+	$(UV) pip install --python $(BIN)/python --quiet --require-hashes --compile-bytecode -r requirements-spark.lock
+	@touch $@
+
 setup: .venv/.stamp ## everything that the other commands need, the page built and Kafka's jars at hand
 	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python tools/build_page.py
@@ -39,14 +44,15 @@ setup: .venv/.stamp ## everything that the other commands need, the page built a
 demo: setup ## the main job, live: broker, pipeline, page, a simulated city and a recording where there is one
 	@$(BIN)/python tools/demo.py --seconds $(DEMO_SECONDS) --vehicles $(DEMO_VEHICLES)
 
-test: setup ## all tests but the long ones
+test: setup .venv/.spark ## all tests but the long ones
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tools/build_page.py --check
 	@$(BIN)/python -m watling.broker.jars --fetch kafka-3.9
+	@$(BIN)/python -m watling.broker.jars --fetch spark-4.1
 	$(BIN)/pytest -n 2 --dist loadfile
 
-lint: setup ## style, types, the order of the rooms
+lint: setup .venv/.spark ## style, types, the order of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -57,18 +63,19 @@ format: setup ## let the formatters decide
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## the figures behind the claims
+bench: setup .venv/.spark ## the figures behind the claims
 	@mkdir -p .bench && echo '*' > .bench/.gitignore
 	@test -x .bench/venv/bin/python || $(UV) venv --quiet --python $(BIN)/python .bench/venv
 	@$(UV) pip install --quiet --python .bench/venv/bin/python -r bench/requirements-spark.txt || echo "the Spark leg is left out: its packages could not be had"
 	@for part in $(filter-out %_job.py,$(wildcard bench/*.py)); do echo "== $$part"; $(BIN)/python "$$part"; done
 
-soak: setup ## long runs: kill loops, flat memory, growth
+soak: setup .venv/.spark ## long runs: kill loops, flat memory, growth
 	$(BIN)/pytest -m soak --timeout 3600
 	WATLING_BROKER__COORDINATION=zookeeper $(BIN)/pytest -m 'soak or not soak' --timeout 3600 tests/soak tests/integration/pipeline tests/integration/audit
 
 lock: .tools/.stamp ## resolve the dependencies anew (the lock names no registry, so that any mirror serves it)
-	$(UV) pip compile --quiet pyproject.toml --group dev --all-extras --generate-hashes --universal --python-version 3.11 --output-file requirements.lock
+	$(UV) pip compile $(LOCKED) pyproject.toml --group dev --extra clips --output-file requirements.lock
+	$(UV) pip compile $(LOCKED) --group spark --constraint requirements.lock --output-file requirements-spark.lock
 
 wheel: setup ## build the wheel, page included
 	$(UV) build --wheel
