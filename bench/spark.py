@@ -90,11 +90,12 @@ def process(way: Way, bootstrap: str, topic: str) -> Iterator[subprocess.Popen[s
     """A way's process, ready for its first pass; its folder goes with it."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-spark-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryFile("w+", errors="replace") as said,
         subprocess.Popen(
             way.command(bootstrap, topic, folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             text=True,
         ) as child,
     ):
@@ -104,6 +105,10 @@ def process(way: Way, bootstrap: str, topic: str) -> Iterator[subprocess.Popen[s
             yield child
             child.stdin.close()
             child.wait(60)
+        except SystemExit:  # an answer is missing
+            said.seek(0)
+            sys.stderr.write(said.read()[-4000:])
+            raise
         finally:
             if child.poll() is None:
                 for one in [*psutil.Process(child.pid).children(recursive=True), child]:

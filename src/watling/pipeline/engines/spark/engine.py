@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import random
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -34,12 +33,12 @@ from watling.pipeline.engines.embedded.meter import Meter
 from watling.pipeline.engines.embedded.reader import TopicChanged
 from watling.pipeline.engines.embedded.topics import settle_generation
 from watling.pipeline.engines.spark.checkpoint import Checkpoint
-from watling.pipeline.engines.spark.session import check, open_session
+from watling.pipeline.engines.spark.session import session
 from watling.pipeline.engines.spark.source import open_stream
 from watling.pipeline.engines.spark.stream import Ending, Stream
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
 log = logging.getLogger(__name__)
@@ -117,7 +116,7 @@ class _Engine:
         with ExitStack() as stack:
             for name in self.contracts:
                 stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
-            self.spark = stack.enter_context(_session(self.settings, master))
+            self.spark = stack.enter_context(session(self.settings, master))
             if self.settings.embedded_broker:
                 admin.ensure_topics(self.settings, self.contracts)
             threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
@@ -341,25 +340,3 @@ def _landing(stream: Stream) -> Callable[[DataFrame, int], None]:
             raise RuntimeError("the engine stops") from None
 
     return land
-
-
-@contextmanager
-def _session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
-    """The process's Spark session: one that was there stays, one that is made here ends here. Signals stay ours."""
-    check()
-    from pyspark import SparkContext
-
-    there = SparkContext._active_spark_context is not None
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    spark = open_session(settings, master)
-    if main and handler is not None:  # Spark takes Ctrl-C for itself, and would cancel the batch in hand
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield spark
-    finally:
-        if not there:
-            try:
-                spark.stop()
-            except Exception as error:  # its JVM may be gone
-                log.warning("Spark did not stop in order: %s", error)

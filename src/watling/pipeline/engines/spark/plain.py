@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from watling.contracts.model import Contract
 from watling.contracts.targets import arrow
 from watling.errors import UnreachableError, UsageError
 from watling.ops.process import LockHeld, exclusive
-from watling.pipeline.engines.spark.session import open_session
+from watling.pipeline.engines.spark.session import session
 from watling.pipeline.engines.spark.source import open_stream
 from watling.pipeline.engines.spark.tasks import Task, records
 from watling.pipeline.split import REJECTED, split
@@ -131,7 +130,7 @@ def run(
         if settings.embedded_broker:
             admin.ensure_topics(settings, wanted)
         starts = {name: _starts(settings, contract) for name, contract in wanted.items()}
-        spark = stack.enter_context(_session(settings, master))
+        spark = stack.enter_context(session(settings, master))
         spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # with its zone, for every reader
         writing: list[_Writing] = []
         try:
@@ -280,20 +279,3 @@ def _alone(settings: Settings, base: str) -> Iterator[None]:
         raise UsageError(
             f"process {held.pid} writes to {base} already. End it first, or choose another folder."
         ) from None
-
-
-@contextmanager
-def _session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
-    """The process's Spark session: one that was there stays, one that is made here ends here. Signals stay ours."""
-    from pyspark import SparkContext
-
-    there = SparkContext._active_spark_context is not None
-    handler = signal.getsignal(signal.SIGINT)
-    spark = open_session(settings, master)
-    if threading.current_thread() is threading.main_thread() and handler is not None:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield spark
-    finally:
-        if not there:
-            spark.stop()

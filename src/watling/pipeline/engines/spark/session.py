@@ -9,7 +9,11 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,3 +112,25 @@ def _scratch(settings: Settings) -> Path:
     mine = base / str(os.getpid())
     mine.mkdir(parents=True, exist_ok=True)
     return mine
+
+
+@contextmanager
+def session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
+    """The process's Spark session: one that was there stays, one that is made here ends here. Signals stay ours.
+
+    Raises:
+        UsageError, UnreachableError: as `open_session`.
+    """
+    check()
+    from pyspark import SparkContext
+
+    there = SparkContext._active_spark_context is not None
+    handler = signal.getsignal(signal.SIGINT)
+    spark = open_session(settings, master)
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGINT, handler)  # Spark takes Ctrl-C for itself, and would cancel the batch in hand
+    try:
+        yield spark
+    finally:
+        if not there:
+            spark.stop()
