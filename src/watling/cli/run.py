@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from watling.config import Settings
     from watling.contracts.model import Contract
-    from watling.pipeline.engines.embedded.engine import RunReport
+    from watling.pipeline.engines.lifecycle import RunReport
 
 PLAIN_EVERY_S = 30.0
 PING_S = 2.0

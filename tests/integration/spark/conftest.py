@@ -15,7 +15,7 @@ import pytest
 from tests.integration.pipeline.conftest import HERE, City, make_city
 from watling.audit import run_audit
 from watling.contracts import load_contracts
-from watling.pipeline.engines.embedded.engine import RunReport, StreamReport
+from watling.pipeline.engines.lifecycle import RunReport, StreamReport
 
 __all__ = ["make_city"]
 

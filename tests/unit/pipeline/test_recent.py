@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from watling.pipeline.engines.embedded.recent import IDS, RecentIds
+from watling.pipeline.engines.recent import IDS, RecentIds
 from watling.pipeline.transforms.fingerprint import FINGERPRINT, fingerprint
 
 WINDOW_S = 3600

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from watling.pipeline.engines.embedded.recent import IDS, RecentIds
+from watling.pipeline.engines.recent import IDS, RecentIds
 from watling.pipeline.transforms.fingerprint import fingerprint
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

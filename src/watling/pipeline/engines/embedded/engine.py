@@ -13,66 +13,39 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
-
 from watling.broker import admin
 from watling.broker.client import client_config
 from watling.config import Settings
 from watling.contracts.model import Contract
-from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.errors import WatlingError
 from watling.lake.catalog import open_catalog
 from watling.lake.commit import TRANSIENT, Committer
 from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
 from watling.lake.objects import ObjectStore
-from watling.lake.read import during, read
 from watling.lake.state import StreamState
-from watling.lake.upkeep import maintain_apart
 from watling.ops.memory import let_code_go, release_early
-from watling.pipeline.engines.embedded.locks import hold_stream
-from watling.pipeline.engines.embedded.meter import Meter
-from watling.pipeline.engines.embedded.pipe import Budget, Pipe, Prepared
-from watling.pipeline.engines.embedded.reader import Reader, TopicChanged
-from watling.pipeline.engines.embedded.recent import IDS, RecentIds
-from watling.pipeline.engines.embedded.topics import settle_generation
+from watling.pipeline.engines import lifecycle
+from watling.pipeline.engines.embedded.pipe import Budget, Pipe
+from watling.pipeline.engines.embedded.reader import Reader
+from watling.pipeline.engines.judged import Prepared
+from watling.pipeline.engines.lifecycle import RunReport
+from watling.pipeline.engines.locks import hold_stream
+from watling.pipeline.engines.meter import Meter
+from watling.pipeline.engines.recent import RecentIds
+from watling.pipeline.engines.topics import TopicChanged
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05
-GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 TOPICS_EVERY_S = 10.0
-ORPHANS_EVERY_S = 3600.0
 MISSING_ROUNDS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """What one run did for a stream. `error` is why it stopped early, None when it did not."""
-
-    landed: int
-    quarantined: int
-    duplicates: int
-    lost: int
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """What one run did, and `seconds` it took."""
-
-    streams: Mapping[str, StreamReport]
-    seconds: float
-
-    @property
-    def failed(self) -> bool:
-        """True when some stream stopped early."""
-        return any(s.error for s in self.streams.values())
 
 
 @dataclass(slots=True)
@@ -133,11 +106,9 @@ class _Engine:
         stop: threading.Event,
         on_progress: Callable[[dict[str, Any]], None] | None,
     ) -> None:
-        if unknown := sorted(set(names or ()) - contracts.keys()):
-            raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
         self.settings = settings
         self.all_contracts = contracts
-        self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
+        self.contracts = lifecycle.chosen(contracts, names)
         self.stop = stop
         self.arrived = threading.Event()  # a fetch came in: what it made due is taken without a tick's delay
         self.abandon = threading.Event()
@@ -154,7 +125,9 @@ class _Engine:
                 stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
             if self.settings.embedded_broker:
                 admin.ensure_topics(self.settings, self.contracts)
-            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
+            threading.Thread(
+                target=lifecycle.abandon_after_grace, args=(self.stop, self.abandon), daemon=True, name="grace"
+            ).start()
             catalog = open_catalog(self.settings)
             self.objects = ObjectStore(self.settings, catalog)
             self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
@@ -177,32 +150,20 @@ class _Engine:
                 self._join_readers()
         if self._fenced is not None:
             raise self._fenced
-        return RunReport({n: self._report(s) for n, s in self.streams.items()}, time.monotonic() - began)
+        return RunReport(
+            {n: lifecycle.report(self.committer, n, s.before, s.error) for n, s in self.streams.items()},
+            time.monotonic() - began,
+        )
 
     def _open(self, contract: Contract, topic_id: str | None, accept_new_topic: bool) -> None:
         """Claim a stream and start reading it. A stream that may not be read is marked, the others go on."""
-        if topic_id is None:
-            raise UnreachableError(
-                f"topic {contract.topic} of stream {contract.name} does not exist on {self.settings.bootstrap_servers}. "
-                "Make it there, or leave the stream out with `--stream`.",
-            )
         name = contract.name
-        state = self.committer.claim(contract)
-        marks = dict(admin.watermarks(self.settings, contract.topic))
-        before, error = state, None
-        try:
-            settled = settle_generation(contract, state, topic_id, marks, accept_new_topic)
-            if settled is not state:
-                state = self.committer.update_state(
-                    name, lambda s: settle_generation(contract, s, topic_id, marks, accept_new_topic)
-                )
-        except TopicChanged as changed:
-            log.error("%s", changed.message)
-            error = changed
+        claimed = lifecycle.claim(self.settings, self.committer, contract, topic_id, accept_new_topic)
+        state, marks, error = claimed.state, claimed.marks, claimed.error
         recent = RecentIds(
             contract.dedup_window_s,
             self.settings.pipeline.dedup_memory_bytes // max(1, len(self.contracts)),
-            lambda low, high: self._load_ids(name, low, high),
+            lifecycle.ids_of(self.committer, name),
             self.settings.home.resolve() / "run",
         )
         pipe = Pipe(contract, recent, self.pool, self.budget, self.objects.put, self.arrived)
@@ -211,7 +172,7 @@ class _Engine:
         reader = Reader(
             pipe,
             client_config(self.settings),
-            self._next_offsets(state),
+            lifecycle.next_offsets(state, state.generation),
             self.budget,
             lambda: admin.watermarks(self.settings, contract.topic),
             self.settings.pipeline.fetch_records,
@@ -219,24 +180,20 @@ class _Engine:
         ends = {p: high for p, (_, high) in marks.items()}
         meter = Meter(contract, state, ends)
         self.streams[name] = _Stream(
-            contract, pipe, reader, meter, before, ends, error, interval_s=self.settings.pipeline.commit_interval_s
+            contract,
+            pipe,
+            reader,
+            meter,
+            claimed.before,
+            ends,
+            error,
+            interval_s=self.settings.pipeline.commit_interval_s,
         )
         if error is None:
             for partition, position in reader.positions.copy().items():
                 if partition in marks and position < marks[partition][0]:
                     reader.lose(partition, marks[partition][0])
             reader.start()
-
-    @staticmethod
-    def _next_offsets(state: StreamState) -> dict[int, int]:
-        if not state.generations:
-            return {}
-        return {p: s.next for p, s in state.generations[state.generation].partitions.items()}
-
-    def _load_ids(self, name: str, low: int, high: int) -> Iterator[pa.RecordBatch]:
-        """What the stream's table holds of event time [low, high) microseconds: id and event time."""
-        for batch in read(self.committer.table(name), IDS.names, during("event_time", low, high)):
-            yield pa.RecordBatch.from_arrays([batch.column(n).cast(IDS.field(n).type) for n in IDS.names], schema=IDS)
 
     def _loop(self, once: bool) -> None:
         while True:
@@ -367,9 +324,13 @@ class _Engine:
             self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
             return
         stream.pipe.recent.forget()
-        if not stream.reader.seek(self._next_offsets(self.committer.state(name)), settled):
+        if not stream.reader.seek(self._nexts(name), settled):
             self._end_stream(stream, WatlingError(f"stream {name}: the reader did not answer within 30 s"))
         stream.rewind = False
+
+    def _nexts(self, name: str) -> dict[int, int]:
+        state = self.committer.state(name)
+        return lifecycle.next_offsets(state, state.generation)
 
     def _end_stream(self, stream: _Stream, error: WatlingError) -> None:
         log.error("%s", error.message)
@@ -413,16 +374,7 @@ class _Engine:
             self.stop.wait(max(0.1, 1.0 - (time.monotonic() - began)))
 
     def _maintain(self) -> None:
-        """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
-        orphans_at = time.monotonic()
-        while not self.stop.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
-            orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
-            try:
-                maintain_apart(self.settings, self.all_contracts, orphans=orphans, stop=self.stop)
-            except Exception:  # the stream must not suffer from it; the next pass tries again
-                log.exception("maintenance of the lake failed, the pipeline goes on")
-            if orphans:
-                orphans_at = time.monotonic()
+        lifecycle.keep_up(self.settings, self.all_contracts, self.stop)
 
     def publish(self) -> None:
         """Tell whoever listens how it goes."""
@@ -431,15 +383,3 @@ class _Engine:
                 self.on_progress({n: s.meter.read() for n, s in self.streams.items()})
             except OSError as error:
                 log.warning("progress cannot be published: %s", error)
-
-    def _abandon_after_grace(self) -> None:
-        self.stop.wait()
-        time.sleep(GRACE_S)
-        self.abandon.set()
-
-    def _report(self, stream: _Stream) -> StreamReport:
-        after = self.committer.state(stream.contract.name)
-        landed, quarantined, duplicates, lost = (
-            after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")
-        )
-        return StreamReport(landed, quarantined, duplicates, lost, stream.error.message if stream.error else None)

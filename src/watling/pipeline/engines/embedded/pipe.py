@@ -23,14 +23,13 @@ from watling.lake.commit import Batch, Settled
 from watling.lake.state import PartitionDelta
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
-from watling.pipeline.engines.embedded.recent import RecentIds
+from watling.pipeline.engines.judged import RECENT, Prepared, good, prepared
+from watling.pipeline.engines.recent import RecentIds
 from watling.pipeline.split import split
 from watling.pipeline.surely import shape_surely
 from watling.pipeline.transforms import deduplicate
 
 CHUNK_RECORDS = 12_000
-DAY_US = 86_400_000_000
-RECENT = pa.schema([("id", pa.string()), ("event_time", pa.timestamp("us", "UTC")), ("_fingerprint", pa.uint64())])
 
 Store = Callable[[pa.ChunkedArray], None]
 """Puts pictures (binary, null where there is none) into the lake's object folder, before the rows that name them."""
@@ -64,17 +63,6 @@ class Piece:
     records: pa.Table
     deltas: dict[int, PartitionDelta]
     size: int
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A batch that only needs its commit, and what to remember once it is in."""
-
-    batch: Batch
-    landed: pa.Table  # schema RECENT
-    newest_record_us: int | None
-    days: int
-    reasons: dict[str, int]
 
 
 @dataclass(slots=True)
@@ -181,16 +169,12 @@ class Pipe:
         if not held.shaped:
             return Prepared(batch, RECENT.empty_table(), None, 0, {}), None
         shaped = pa.concat_tables((f.result() for f in held.shaped), promote_options="default")
-        shaped = deduplicate.step(shaped, self.contract, self.recent.among(_good(shaped, RECENT.names)))
-        landed = _good(shaped, RECENT.names)
+        shaped = deduplicate.step(shaped, self.contract, self.recent.among(good(shaped, RECENT.names)))
         if "_object" in shaped.column_names:
-            self._store(_good(shaped, ["_object"])["_object"])
-        newest = pc.max(shaped["_ingested_at"].cast(pa.int64())).as_py()
+            self._store(good(shaped, ["_object"])["_object"])
         rows, batch.rejected = split(shaped, self.contract, self.generation)
         _count(deltas, rows["_kafka_partition"], batch.rejected)
-        reasons = pc.value_counts(batch.rejected["reason"]).to_pylist() if batch.rejected.num_rows else []
-        days = len(pc.unique(pc.divide(landed["event_time"].cast(pa.int64()), DAY_US))) if landed.num_rows else 0
-        return Prepared(batch, landed, newest, days, {r["values"]: r["counts"] for r in reasons}), rows
+        return prepared(batch, shaped), rows
 
     def done(self, prepared: Prepared) -> None:
         """The batch is committed: remember its ids, free its bytes."""
@@ -261,13 +245,6 @@ class Pipe:
                 if old.next > settled.offsets[-1]:
                     del self.settled[partition]
         return piece.records.filter(pa.array(keep)), deltas
-
-
-def _good(shaped: pa.Table, names: list[str]) -> pa.Table:
-    """These columns of the rows without a fault."""
-    faults = shaped["_reason"]
-    chosen = shaped.select(names)
-    return chosen if faults.null_count == len(faults) else chosen.filter(pc.is_null(faults))
 
 
 def _count(deltas: dict[int, PartitionDelta], landed: pa.ChunkedArray, rejected: pa.Table) -> None:

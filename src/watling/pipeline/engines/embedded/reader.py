@@ -21,6 +21,7 @@ from watling.lake.commit import Settled
 from watling.lake.state import PartitionDelta, Range
 from watling.ops.failpoints import failpoint
 from watling.pipeline.engines.embedded.pipe import Budget, Piece, Pipe
+from watling.pipeline.engines.topics import TopicChanged, tell_loss
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +31,6 @@ RECORD_OVERHEAD = 64  # bytes that offsets, time and Arrow's own take beside a r
 
 Watermarks = Callable[[], Mapping[int, tuple[int, int]]]
 """{partition: (low, high)} of the topic as the broker has them now."""
-
-
-class TopicChanged(WatlingError):
-    """The topic is not the one whose offsets the table holds: it was deleted and made again, or cut short."""
-
-    def __init__(self, stream: str, topic: str, why: str) -> None:
-        super().__init__(
-            f"stream {stream}: {why} Offsets of topic {topic} in the table no longer fit it, so the stream stops; what was "
-            f"committed stays. If the new topic is meant, start with `watling run --accept-new-topic`: it begins a new "
-            "generation, and records of the old one that were never read count as lost.",
-            stream=stream,
-            topic=topic,
-        )
 
 
 class Reader(threading.Thread):
@@ -174,17 +162,7 @@ class Reader(threading.Thread):
     def lose(self, partition: int, low: int) -> None:
         """Record that the broker deleted everything from the position up to `low` before it was read."""
         position = self.positions[partition]
-        log.error(
-            "stream %s: LOST %d records: topic %s partition %d, offsets %d to %d were deleted by retention before they "
-            "were read. `watling audit` fails until `watling audit --accept-loss %s --reason TEXT` records it.",
-            self._pipe.contract.name,
-            low - position,
-            self._pipe.contract.topic,
-            partition,
-            position,
-            low - 1,
-            self._pipe.contract.name,
-        )
+        tell_loss(self._pipe.contract, partition, position, low)
         delta = PartitionDelta(position, low, lost=((position, low),))
         self.positions[partition] = low
         self._pipe.offer(Piece(self._pipe.no_records(), {partition: delta}, 0))

@@ -21,17 +21,15 @@ from typing import TYPE_CHECKING, Any
 from watling.broker import admin
 from watling.config import Settings
 from watling.contracts.model import Contract
-from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.errors import UnreachableError, WatlingError
 from watling.lake.catalog import open_catalog
 from watling.lake.commit import Committer
 from watling.lake.errors import FencedError
 from watling.lake.objects import ObjectStore
-from watling.lake.upkeep import maintain_apart
-from watling.pipeline.engines.embedded.engine import RunReport, StreamReport
-from watling.pipeline.engines.embedded.locks import hold_stream
-from watling.pipeline.engines.embedded.meter import Meter
-from watling.pipeline.engines.embedded.reader import TopicChanged
-from watling.pipeline.engines.embedded.topics import settle_generation
+from watling.pipeline.engines import lifecycle
+from watling.pipeline.engines.lifecycle import RunReport
+from watling.pipeline.engines.locks import hold_stream
+from watling.pipeline.engines.meter import Meter
 from watling.pipeline.engines.spark.checkpoint import Checkpoint
 from watling.pipeline.engines.spark.session import session
 from watling.pipeline.engines.spark.source import open_stream
@@ -44,9 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
-GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 END_S = 120.0  # after a stop, how long the batch in hand may take
-ORPHANS_EVERY_S = 3600.0
 STARTS = 5  # of a query in a row without a batch in between
 
 
@@ -84,8 +80,6 @@ def run(
         UnreachableError: broker, lake or Spark's master do not answer at the start.
         UsageError: an unknown stream, another writer of this home holds it, or Spark cannot run here.
     """
-    if unknown := sorted(set(streams or ()) - contracts.keys()):
-        raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
     engine = _Engine(settings, contracts, streams, stop or threading.Event(), on_progress)
     return engine.run(master, once=once, take_over=take_over, accept_new_topic=accept_new_topic)
 
@@ -101,7 +95,7 @@ class _Engine:
     ) -> None:
         self.settings = settings
         self.all_contracts = contracts
-        self.contracts = {n: c for n, c in contracts.items() if names is None or n in names}
+        self.contracts = lifecycle.chosen(contracts, names)
         self.stop = stop
         self.over = threading.Event()  # set with `stop`, and when the work is done
         self.abandon = threading.Event()
@@ -119,7 +113,9 @@ class _Engine:
             self.spark = stack.enter_context(session(self.settings, master))
             if self.settings.embedded_broker:
                 admin.ensure_topics(self.settings, self.contracts)
-            threading.Thread(target=self._abandon_after_grace, daemon=True, name="grace").start()
+            threading.Thread(
+                target=lifecycle.abandon_after_grace, args=(self.stop, self.abandon), daemon=True, name="grace"
+            ).start()
             catalog = open_catalog(self.settings)
             self.objects = ObjectStore(self.settings, catalog)
             self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
@@ -140,28 +136,16 @@ class _Engine:
         for one in self.running.values():
             if isinstance(one.stream.error, FencedError):
                 raise one.stream.error
-        return RunReport({n: self._report(r.stream) for n, r in self.running.items()}, time.monotonic() - began)
+        return RunReport(
+            {n: lifecycle.report(self.committer, n, r.stream.before, r.stream.error) for n, r in self.running.items()},
+            time.monotonic() - began,
+        )
 
     def _open(self, contract: Contract, topic_id: str | None, accept_new_topic: bool) -> None:
         """Claim a stream and make ready to read it. A stream that may not be read is marked, the others go on."""
         name, topic = contract.name, contract.topic
-        if topic_id is None:
-            raise UnreachableError(
-                f"topic {topic} of stream {name} does not exist on {self.settings.bootstrap_servers}. "
-                "Make it there, or leave the stream out with `--stream`.",
-            )
-        before = state = self.committer.claim(contract)
-        marks = dict(admin.watermarks(self.settings, topic))
-        error = None
-        try:
-            settled = settle_generation(contract, state, topic_id, marks, accept_new_topic)
-            if settled is not state:
-                state = self.committer.update_state(
-                    name, lambda s: settle_generation(contract, s, topic_id, marks, accept_new_topic)
-                )
-        except TopicChanged as changed:
-            log.error("%s", changed.message)
-            error = changed
+        claimed = lifecycle.claim(self.settings, self.committer, contract, topic_id, accept_new_topic)
+        state, marks, error = claimed.state, claimed.marks, claimed.error
         stream = Stream(
             contract,
             self.settings,
@@ -169,7 +153,7 @@ class _Engine:
             self.objects,
             Checkpoint(self.spark, self._checkpoint(name), topic),
             Meter(contract, state, {p: high for p, (_, high) in marks.items()}),
-            before,
+            claimed.before,
             state.generation,
             self.committer.settled(name) if error is None else {},
             self.settings.pipeline.dedup_memory_bytes // max(1, len(self.contracts)),
@@ -306,28 +290,7 @@ class _Engine:
             self.over.wait(max(0.1, 1.0 - (time.monotonic() - began)))
 
     def _maintain(self) -> None:
-        """Keep the tables fast while they grow: small files merged and snapshots expired, orphans once an hour."""
-        orphans_at = time.monotonic()
-        while not self.over.wait(self.settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
-            orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
-            try:
-                maintain_apart(self.settings, self.all_contracts, orphans=orphans, stop=self.over)
-            except Exception:  # the stream must not suffer from it; the next pass tries again
-                log.exception("maintenance of the lake failed, the pipeline goes on")
-            if orphans:
-                orphans_at = time.monotonic()
-
-    def _abandon_after_grace(self) -> None:
-        self.stop.wait()
-        time.sleep(GRACE_S)
-        self.abandon.set()
-
-    def _report(self, stream: Stream) -> StreamReport:
-        after = self.committer.state(stream.contract.name)
-        landed, quarantined, duplicates, lost = (
-            after.total(n) - stream.before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")
-        )
-        return StreamReport(landed, quarantined, duplicates, lost, stream.error.message if stream.error else None)
+        lifecycle.keep_up(self.settings, self.all_contracts, self.over)
 
 
 def _landing(stream: Stream) -> Callable[[DataFrame, int], None]:

@@ -27,6 +27,7 @@ from watling.contracts.model import Contract
 from watling.contracts.targets import arrow
 from watling.errors import UnreachableError, UsageError
 from watling.ops.process import LockHeld, exclusive
+from watling.pipeline.engines.lifecycle import chosen
 from watling.pipeline.engines.spark.session import session
 from watling.pipeline.engines.spark.source import open_stream
 from watling.pipeline.engines.spark.tasks import Task, records
@@ -119,9 +120,7 @@ def run(
         UnreachableError: broker or Spark's master do not answer, or a topic is not there.
         UsageError: an unknown stream, a folder of the lake, another process writes there, or Spark cannot run here.
     """
-    if unknown := sorted(set(streams or ()) - contracts.keys()):
-        raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
-    wanted = {n: c for n, c in contracts.items() if streams is None or n in streams}
+    wanted = chosen(contracts, streams)
     base = target(settings, to)
     stop = stop or threading.Event()
     began = time.monotonic()

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,15 +25,15 @@ from watling.errors import WatlingError
 from watling.lake.commit import TRANSIENT, Batch, Committer, Settled
 from watling.lake.errors import LakeUnreachable, NotWritten, Overtaken, StaleBatch, StateConflict
 from watling.lake.objects import ObjectStore
-from watling.lake.read import during, read
 from watling.lake.state import PartitionDelta, Range, StreamState, merge_ranges
 from watling.ops.failpoints import failpoint
-from watling.pipeline.engines.embedded.meter import Meter
-from watling.pipeline.engines.embedded.pipe import DAY_US, RECENT, Prepared
-from watling.pipeline.engines.embedded.reader import TopicChanged
-from watling.pipeline.engines.embedded.recent import IDS, RecentIds
+from watling.pipeline.engines.judged import RECENT, good, prepared
+from watling.pipeline.engines.lifecycle import ids_of, next_offsets
+from watling.pipeline.engines.meter import Meter
+from watling.pipeline.engines.recent import RecentIds
 from watling.pipeline.engines.spark import tasks
 from watling.pipeline.engines.spark.checkpoint import Checkpoint
+from watling.pipeline.engines.topics import TopicChanged, tell_loss
 from watling.pipeline.split import REJECTED
 from watling.pipeline.transforms import deduplicate
 
@@ -82,12 +82,13 @@ class Stream:
 
     def __post_init__(self) -> None:
         spill = self.settings.home.resolve() / "run"
-        self.recent = RecentIds(self.contract.dedup_window_s, self.dedup_bytes, self._load_ids, spill)
+        self.recent = RecentIds(
+            self.contract.dedup_window_s, self.dedup_bytes, ids_of(self.committer, self.contract.name), spill
+        )
 
     def nexts(self) -> dict[int, int]:
         """{partition: next offset} of the table."""
-        generation = self.committer.state(self.contract.name).generations[self.generation]
-        return {p: s.next for p, s in generation.partitions.items()}
+        return next_offsets(self.committer.state(self.contract.name), self.generation)
 
     def land(self, frame: DataFrame, number: int) -> None:
         """Land batch `number`. When this returns Spark notes the batch as done; when it raises, the query ends.
@@ -179,11 +180,11 @@ class Stream:
         result = self.committer.commit([batch])[name]
         self._took("commit", committing)
         if isinstance(result, StreamState):
-            landed = _good(judged, RECENT.names).cast(RECENT)
-            self.recent.add(landed)
+            told = prepared(batch, judged)
+            self.recent.add(told.landed.cast(RECENT))
             self._forget_settled()
             self.meter.committed(
-                _prepared(batch, judged, landed),
+                told,
                 result,
                 time.monotonic() - committing,
                 self.settings.pipeline.commit_interval_s,
@@ -205,7 +206,7 @@ class Stream:
         rows = rows.append_column("_field", empty).append_column("_message", empty)
         if not rows.num_rows:
             return rows, tasks.VERDICT.empty_table()
-        judged = deduplicate.step(rows, self.contract, self.recent.among(_good(rows, RECENT.names)))
+        judged = deduplicate.step(rows, self.contract, self.recent.among(good(rows, RECENT.names)))
         found = pc.and_(pc.is_null(rows["_reason"]), pc.is_valid(judged["_reason"]))
         verdict = judged.select(tasks.VERDICT.names).filter(found)
         return judged, verdict.cast(tasks.VERDICT)
@@ -246,7 +247,7 @@ class Stream:
             low, moved = marks.get(partition, (0, 0))[0], later.get(partition, (0, 0))[0]
             gaps, lost = _missing(seen, start, end, low, moved)
             for a, b in lost:
-                self._tell_loss(partition, a, b)
+                tell_loss(self.contract, partition, a, b)
             mine = where == partition
             held = self.settled.get(partition)
             there = np.isin(held.offsets, seen) if held is not None else np.empty(0, bool)
@@ -262,14 +263,6 @@ class Stream:
                 later.get(partition, (0, 0))[1],
             )
         return deltas
-
-    def _tell_loss(self, partition: int, start: int, end: int) -> None:
-        name, topic = self.contract.name, self.contract.topic
-        log.error(
-            "stream %s: LOST %d records: topic %s partition %d, offsets %d to %d were deleted by retention before they "
-            "were read. `watling audit` fails until `watling audit --accept-loss %s --reason TEXT` records it.",
-            name, end - start, topic, partition, start, end - 1, name,
-        )  # fmt: skip
 
     def _marks(self, span: Span) -> Marks:
         """Watermarks of the topic, which is still the table's own; waits for a broker that is away.
@@ -327,11 +320,6 @@ class Stream:
             if held is not None and following > held.offsets[-1]:
                 del self.settled[partition]
 
-    def _load_ids(self, low: int, high: int) -> Iterator[pa.RecordBatch]:
-        """What the stream's table holds of event time [low, high) microseconds: id and event time."""
-        for batch in read(self.committer.table(self.contract.name), IDS.names, during("event_time", low, high)):
-            yield pa.RecordBatch.from_arrays([batch.column(n).cast(IDS.field(n).type) for n in IDS.names], schema=IDS)
-
     def _timed(self, part: str, work: Callable[[], T]) -> T:
         began = time.monotonic()
         try:
@@ -364,19 +352,6 @@ def _by_partition(rows: pa.Table) -> dict[int, np.ndarray]:
     """{partition: offsets}, without those that were told twice."""
     partitions, offsets = rows["_kafka_partition"].to_numpy(), rows["_kafka_offset"].to_numpy()
     return {int(p): np.unique(offsets[partitions == p]) for p in np.unique(partitions)}
-
-
-def _good(rows: pa.Table, names: list[str]) -> pa.Table:
-    """These columns of the rows without a fault."""
-    return rows.select(names).filter(pc.is_null(rows["_reason"]))
-
-
-def _prepared(batch: Batch, judged: pa.Table, landed: pa.Table) -> Prepared:
-    """What the meter is told of a batch."""
-    newest = pc.max(judged["_ingested_at"].cast(pa.int64())).as_py() if judged.num_rows else None
-    reasons = pc.value_counts(judged["_reason"].drop_null()).to_pylist()
-    days = len(pc.unique(pc.divide(landed["event_time"].cast(pa.int64()), DAY_US))) if landed.num_rows else 0
-    return Prepared(batch, landed, newest, days, {r["values"]: r["counts"] for r in reasons})
 
 
 def _unpacked(column: pa.ChunkedArray, schema: pa.Schema) -> pa.Table:

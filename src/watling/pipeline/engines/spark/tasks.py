@@ -25,7 +25,9 @@ from watling.lake.objects import ObjectStore
 from watling.lake.write import write_rows
 from watling.pipeline.split import REJECTED, split
 from watling.pipeline.surely import shape_surely
+from watling.pipeline.transforms.arrays import whole
 from watling.pipeline.transforms.faults import COLUMNS
+from watling.pipeline.transforms.json_reader import compute
 
 Task = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 NARROW = pa.schema(
@@ -45,6 +47,12 @@ WRITTEN = "files binary, rejected binary, failed string"
 WRITE_BYTES = (
     256 * 1024 * 1024
 )  # of shaped rows: what a task holds at a time, and so the most that a data file comes from
+READ_HEADERS = """
+    select list_transform(
+        from_json(v, '[{"k": "VARCHAR", "v": "VARCHAR"}]'),
+        lambda h: {'key': decode(from_base64(h.k)), 'value': from_base64(h.v)}
+    ) as headers from input
+"""
 VERDICT = pa.schema(
     [
         ("_kafka_partition", pa.int32()),
@@ -123,10 +131,11 @@ def records(batch: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=RECORDS)
 
 
-def _headers(column: pa.Array) -> pa.Array:
-    """Spark's nullable structs as HEADERS has them; the list's own buffers are kept."""
-    if column.null_count == len(column):
-        return pa.nulls(len(column), HEADERS)
+def _headers(texts: pa.Array) -> pa.Array:
+    """Headers as source.COLUMNS writes them, as HEADERS has them."""
+    if texts.null_count == len(texts):
+        return pa.nulls(len(texts), HEADERS)
+    column = whole(compute(READ_HEADERS, v=texts)["headers"])
     entries = column.values
     kind = HEADERS.value_type
     inner = pa.StructArray.from_arrays([entries.field(f.name).cast(f.type) for f in kind], fields=list(kind))

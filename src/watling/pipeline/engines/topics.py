@@ -6,14 +6,30 @@ another topic: it needs a new generation, which only the user may begin.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
 from watling.contracts.model import Contract
+from watling.errors import WatlingError
 from watling.lake.state import Generation, PartitionState, StreamState, merge_ranges
-from watling.pipeline.engines.embedded.reader import TopicChanged
 
 Watermarks = Mapping[int, tuple[int, int]]
+
+log = logging.getLogger(__name__)
+
+
+class TopicChanged(WatlingError):
+    """The topic is not the one whose offsets the table holds: it was deleted and made again, or cut short."""
+
+    def __init__(self, stream: str, topic: str, why: str) -> None:
+        super().__init__(
+            f"stream {stream}: {why} Offsets of topic {topic} in the table no longer fit it, so the stream stops; what was "
+            f"committed stays. If the new topic is meant, start with `watling run --accept-new-topic`: it begins a new "
+            "generation, and records of the old one that were never read count as lost.",
+            stream=stream,
+            topic=topic,
+        )
 
 
 def settle_generation(
@@ -74,4 +90,19 @@ def _owed_is_lost(state: PartitionState) -> PartitionState:
         next=state.end,
         lost=state.lost + state.end - state.next,
         lost_ranges=merge_ranges((*state.lost_ranges, (state.next, state.end))),
+    )
+
+
+def tell_loss(contract: Contract, partition: int, start: int, end: int) -> None:
+    """Log, as loudly as there is, that retention deleted these offsets before they were read."""
+    log.error(
+        "stream %s: LOST %d records: topic %s partition %d, offsets %d to %d were deleted by retention before they "
+        "were read. `watling audit` fails until `watling audit --accept-loss %s --reason TEXT` records it.",
+        contract.name,
+        end - start,
+        contract.topic,
+        partition,
+        start,
+        end - 1,
+        contract.name,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from watling.contracts.model import Contract
 from watling.lake.state import StreamState
-from watling.pipeline.engines.embedded.pipe import Prepared
+from watling.pipeline.engines.judged import Prepared
 
 RATE_WINDOW_S = 10.0
 

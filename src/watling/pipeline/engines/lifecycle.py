@@ -1,0 +1,148 @@
+"""Receives settings, contracts and a committer from an engine; does what every engine does before, beside and after batches.
+
+Claiming a stream and finding out where it stands, the lake's upkeep, the report at the end. Nothing here moves a record.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from watling.broker import admin
+from watling.config import Settings
+from watling.contracts.model import Contract
+from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.lake.commit import Committer
+from watling.lake.read import during, read
+from watling.lake.state import StreamState
+from watling.lake.upkeep import maintain_apart
+from watling.pipeline.engines.recent import IDS
+from watling.pipeline.engines.topics import TopicChanged, settle_generation
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
+ORPHANS_EVERY_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """What one run did for a stream. `error` is why it stopped early, None when it did not."""
+
+    landed: int
+    quarantined: int
+    duplicates: int
+    lost: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What one run did, and `seconds` it took."""
+
+    streams: Mapping[str, StreamReport]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """True when some stream stopped early."""
+        return any(s.error for s in self.streams.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A stream that is ours: its state before and after the claim settled its topic, the topic's {partition: (low, high)}."""
+
+    before: StreamState
+    state: StreamState
+    marks: dict[int, tuple[int, int]]
+    error: WatlingError | None  # why it may not be read all the same
+
+
+def chosen(contracts: Mapping[str, Contract], names: Sequence[str] | None) -> dict[str, Contract]:
+    """The contracts of these streams, of all for None.
+
+    Raises:
+        UsageError: there is no such stream.
+    """
+    if unknown := sorted(set(names or ()) - contracts.keys()):
+        raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
+    return {n: c for n, c in contracts.items() if names is None or n in names}
+
+
+def claim(
+    settings: Settings, committer: Committer, contract: Contract, topic_id: str | None, accept_new_topic: bool
+) -> Claimed:
+    """Claim a stream's table and see whether its offsets still mean this topic.
+
+    Raises:
+        UnreachableError: the topic does not exist, or broker or lake do not answer.
+    """
+    name, topic = contract.name, contract.topic
+    if topic_id is None:
+        raise UnreachableError(
+            f"topic {topic} of stream {name} does not exist on {settings.bootstrap_servers}. "
+            "Make it there, or leave the stream out with `--stream`.",
+        )
+    before = state = committer.claim(contract)
+    marks = dict(admin.watermarks(settings, topic))
+    try:
+        if settle_generation(contract, state, topic_id, marks, accept_new_topic) is not state:
+            state = committer.update_state(
+                name, lambda s: settle_generation(contract, s, topic_id, marks, accept_new_topic)
+            )
+    except TopicChanged as changed:
+        log.error("%s", changed.message)
+        return Claimed(before, state, marks, changed)
+    return Claimed(before, state, marks, None)
+
+
+def next_offsets(state: StreamState, generation: int) -> dict[int, int]:
+    """{partition: next offset} of the table, in this generation of its topic."""
+    found = state.generations.get(generation)
+    return {} if found is None else {p: s.next for p, s in found.partitions.items()}
+
+
+def ids_of(committer: Committer, name: str) -> Callable[[int, int], Iterable[pa.RecordBatch]]:
+    """How RecentIds reads what a stream's table holds of event time [low, high) microseconds: id and event time."""
+
+    def load(low: int, high: int) -> Iterator[pa.RecordBatch]:
+        for batch in read(committer.table(name), IDS.names, during("event_time", low, high)):
+            yield pa.RecordBatch.from_arrays([batch.column(n).cast(IDS.field(n).type) for n in IDS.names], schema=IDS)
+
+    return load
+
+
+def keep_up(settings: Settings, contracts: Mapping[str, Contract], over: threading.Event) -> None:
+    """Keep the tables fast while they grow, until `over`: small files merged, snapshots expired, orphans once an hour."""
+    orphans_at = time.monotonic()
+    while not over.wait(settings.lake.maintain_every_s * random.uniform(0.9, 1.1)):  # noqa: S311
+        orphans = time.monotonic() - orphans_at > ORPHANS_EVERY_S
+        try:
+            maintain_apart(settings, contracts, orphans=orphans, stop=over)
+        except Exception:  # the stream must not suffer from it; the next pass tries again
+            log.exception("maintenance of the lake failed, the pipeline goes on")
+        if orphans:
+            orphans_at = time.monotonic()
+
+
+def abandon_after_grace(stop: threading.Event, abandon: threading.Event) -> None:
+    """Once `stop` is set, set `abandon` too after GRACE_S: a commit that the lake does not take is given up then."""
+    stop.wait()
+    time.sleep(GRACE_S)
+    abandon.set()
+
+
+def report(committer: Committer, name: str, before: StreamState, error: WatlingError | None) -> StreamReport:
+    """What has changed in a stream's state since `before`."""
+    after = committer.state(name)
+    landed, quarantined, duplicates, lost = (
+        after.total(n) - before.total(n) for n in ("landed", "quarantined", "duplicates", "lost")
+    )
+    return StreamReport(landed, quarantined, duplicates, lost, error.message if error else None)
