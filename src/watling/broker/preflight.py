@@ -6,6 +6,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from watling.config import Settings
 from watling.ops.process import Identity, identity_of
 
 FREE_BYTES_NEEDED = 1024**3
+DYING_S = 3.0
 NAMES = {"kraft": "KRaft", "zookeeper": "ZooKeeper"}
 
 
@@ -75,26 +77,39 @@ def check_room(home: Path) -> None:
 
 
 def check_port(settings: Settings) -> None:
-    """Raises BrokerError, naming who listens there, when the port cannot be had."""
+    """Raises BrokerError, naming who listens there, when the port cannot be had.
+
+    A process that was killed may hold its port for a moment after it is gone for everybody else: so long it is waited for.
+    """
     host, port = settings.broker.host, settings.broker.port
+    deadline = time.monotonic() + DYING_S
+    while (error := _refusal(host, port)) is not None and not _named(port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if error is None:
+        return
+    other = _other_home(port)
+    if other is not None:
+        raise BrokerError(
+            f"{host}:{port} belongs to the broker of another home, {other}. Stop it with `watling --home {other} "
+            "broker stop`, or give this home another port with WATLING_BROKER__PORT.",
+            port=port,
+            home=other,
+        )
+    raise BrokerError(
+        f"{host}:{port} cannot be used: {error.strerror}{_named(port)}. Stop what listens there, choose another port "
+        "with WATLING_BROKER__PORT, or use that Kafka with WATLING_KAFKA__BOOTSTRAP_SERVERS.",
+        port=port,
+    )
+
+
+def _refusal(host: str, port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            other = _other_home(port)
-            if other is not None:
-                raise BrokerError(
-                    f"{host}:{port} belongs to the broker of another home, {other}. Stop it with `watling --home {other} "
-                    "broker stop`, or give this home another port with WATLING_BROKER__PORT.",
-                    port=port,
-                    home=other,
-                ) from None
-            raise BrokerError(
-                f"{host}:{port} cannot be used: {error.strerror}{_named(port)}. Stop what listens there, choose another port "
-                "with WATLING_BROKER__PORT, or use that Kafka with WATLING_KAFKA__BOOTSTRAP_SERVERS.",
-                port=port,
-            ) from None
+            return error
+    return None
 
 
 def check_zookeeper_port(address: str) -> None:

@@ -113,6 +113,14 @@ def _say(address: str, word: bytes) -> bytes:
         return line.makefile("rb").read()
 
 
+def binds(line: socket.socket, host: str, port: int) -> bool:
+    try:
+        line.bind((host, port))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_taken_port_of_zookeeper_is_said(kafka: Settings) -> None:
     """A broker waits for ZooKeeper at one address: who took it must be named, not waited for."""
     kill_zookeeper(kafka)
@@ -121,7 +129,7 @@ def test_a_taken_port_of_zookeeper_is_said(kafka: Settings) -> None:
     host, _, port = address.rpartition(":")
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, int(port)))
+        assert wait_until(lambda: binds(taken, host, int(port)), 10), "the killed ZooKeeper holds its port"
         taken.listen()
         with pytest.raises(BrokerError, match=rf"{address}.*pid {os.getpid()}"):
             embedded.start(kafka)

@@ -133,4 +133,7 @@ def session(settings: Settings, master: str | None) -> Iterator[SparkSession]:
         yield spark
     finally:
         if not there:
-            spark.stop()
+            try:
+                spark.stop()
+            except Exception as error:  # its JVM may be gone
+                log.warning("Spark did not stop in order: %s", error)
