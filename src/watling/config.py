@@ -56,7 +56,7 @@ class PipelineConfig(Section):
 
     commit_interval_s: float = Field(1.0, gt=0, le=3600)
     batch_records: int = Field(200_000, ge=1)
-    batch_bytes: int = Field(16 * MIB, ge=1 * MIB)
+    batch_bytes: int = Field(10 * MIB, ge=1 * MIB)
     fetch_records: int = Field(10_000, ge=1)
     threads: int = Field(2, ge=1, le=64)
     dedup_memory_bytes: int = Field(32 * MIB, ge=1 * MIB)
