@@ -40,6 +40,24 @@ const zones: Record<Zone, string> = { utc: "UTC", london: "Europe/London" };
 /** The IANA name of a zone. */
 export const zoneName = (zone: Zone): string => zones[zone];
 
+/** How far the zone's clock is ahead of UTC at a moment, ms. */
+export function ahead(ms: number, zone: Zone): number {
+  if (zone === "utc") return 0;
+  const parts = new Intl.DateTimeFormat("en-GB", {
+    timeZone: zones[zone],
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+  }).formatToParts(ms);
+  const of = (type: string) => Number(parts.find((p) => p.type === type)?.value);
+  const local = Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second"));
+  return local - Math.floor(ms / 1000) * 1000;
+}
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function format(zone: Zone, date: boolean): Intl.DateTimeFormat {

@@ -1,6 +1,7 @@
 // Receives what a card shows; gives its past from the server, or the sentence that says why not.
 
 import { cards as text } from "../text/cards";
+import { ask } from "../wire/ask";
 
 /** Columns of equal length, oldest first. ms since 1970, degrees, km/h. */
 export interface Track {
@@ -60,30 +61,9 @@ export interface IncidentPast {
   };
 }
 
-/** The server's own sentence. `status` 404: there is no such thing. */
-export class Refused extends Error {
-  constructor(
-    message: string,
-    readonly status: number,
-  ) {
-    super(message);
-  }
-}
-
-const LIMIT_MS = 20_000;
-
-/** A GET of this server, bounded in time. */
+/** A GET of this server as JSON. */
 export async function get<T>(path: string, signal: AbortSignal): Promise<T> {
-  let answer: Response;
-  try {
-    answer = await fetch(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refused(text.away, 0);
-  }
-  const body = (await answer.json().catch(() => ({}))) as { detail?: unknown };
-  if (answer.ok) return body as T;
-  throw new Refused(typeof body.detail === "string" ? body.detail : `${text.away} (${answer.status})`, answer.status);
+  return (await (await ask(path, signal, text.away)).json().catch(() => ({}))) as T;
 }
 
 const part = encodeURIComponent;

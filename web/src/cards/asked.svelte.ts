@@ -1,6 +1,6 @@
 // Receives a question; asks it, and again while its card is shown; gives the last answer and what is wrong with it.
 
-import { Refused } from "./ask";
+import { Refused } from "../wire/ask";
 
 export class Asked<T> {
   /** The last answer; it stays while the next is asked for, and when that fails. */

@@ -5,6 +5,7 @@
 // is hidden, and after a fault the next attempt waits longer, up to half a minute.
 
 import { tiles as text } from "../text/tiles";
+import { Refused, sentence } from "../wire/ask";
 
 export interface Question {
   /** What is asked; an answer to another key is shown as an old one, and dropped if the new one fails. */
@@ -67,12 +68,6 @@ export class Gate {
 }
 
 const gate = new Gate(AT_ONCE);
-
-/** What the server says of a refusal. */
-export async function refusal(answer: Response): Promise<string> {
-  const body = (await answer.json().catch(() => null)) as { detail?: unknown } | null;
-  return typeof body?.detail === "string" ? body.detail : text.answered(answer.status);
-}
 
 /** Pause after an attempt, ms: `took` ms long, after `faults` faults in a row. */
 export function pause(took: number, faults: number, random: () => number = Math.random): number {
@@ -156,7 +151,7 @@ export class Asked<T> {
 
   async #read(url: string, signal: AbortSignal): Promise<T> {
     const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
-    if (!answer.ok) throw new Refused(await refusal(answer));
+    if (!answer.ok) throw new Refused((await sentence(answer)) ?? text.answered(answer.status), answer.status);
     return await this.take(answer);
   }
 
@@ -182,8 +177,6 @@ export class Asked<T> {
     });
   }
 }
-
-class Refused extends Error {}
 
 /** Resolves when the page is not hidden. */
 function shown(signal: AbortSignal): Promise<void> {

@@ -2,11 +2,12 @@
 //
 // The filter is what the page follows: while time plays, the machine writes the moment into it once a second.
 
-import { get, Refused } from "../cards/ask";
+import { get } from "../cards/ask";
 import { filter } from "../state/filter.svelte";
 import { Fleet } from "../state/fleet";
 import { live } from "../state/live.svelte";
 import { time as text } from "../text/time";
+import { ask, Refused } from "../wire/ask";
 import { decode, type Frame } from "../wire/frame";
 import type { Places } from "../wire/types";
 import { Player, stepOf } from "./player";
@@ -15,7 +16,6 @@ import { type Extent, held } from "./scale";
 const WRITE_EVERY_MS = 1000;
 const SHOW_EVERY_MS = 250;
 const EXTENT_EVERY_MS = 15_000;
-const LIMIT_MS = 20_000;
 const PLACES_EVERY_MS = 2000;
 const NEAR_NOW_MS = 90_000; // time that plays into the last rows goes over to live
 const SNAP_MS = 10_000; // a step that ends so near to now ends in it
@@ -229,16 +229,13 @@ async function read(at: number, signal: AbortSignal): Promise<Frame> {
   const query = filter.query();
   for (const name of ["from", "to"]) query.delete(name);
   query.set("at", String(at));
-  let answer: Response;
+  const answer = await ask(`/api/frame?${query}`, signal, text.away);
   try {
-    answer = await fetch(`/api/frame?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });
-    if (answer.ok) return decode(await answer.arrayBuffer());
+    return decode(await answer.arrayBuffer());
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new Refused(text.away, 0);
+    throw new Refused(text.away, 0); // it broke off amid its answer
   }
-  const said = (await answer.json().catch(() => ({}))) as { detail?: unknown };
-  throw new Refused(typeof said.detail === "string" ? said.detail : `${text.away} (${answer.status})`, answer.status);
 }
 
 export const machine = new TimeMachine();

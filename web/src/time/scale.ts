@@ -1,6 +1,6 @@
 // Receives what the lake holds and the moment shown; gives the time bar its ends, and text its moment. Pure.
 
-import { type Zone, zoneName } from "../format";
+import { ahead, type Zone } from "../format";
 
 export const MINUTE_MS = 60_000;
 /** Lengths of the bar; 0 is all that the lake holds. */
@@ -60,29 +60,11 @@ export function parseLocal(text: string, zone: Zone): number | null {
   if (y === undefined) return null;
   const utc = Date.UTC(Number(y), Number(mo) - 1, Number(d), Number(h), Number(mi), Number(s ?? 0));
   if (Number.isNaN(utc)) return null;
-  const before = utc - offset(utc - 12 * 3_600_000, zone);
-  return offset(before, zone) === utc - before ? before : utc - offset(before, zone);
+  const before = utc - ahead(utc - 12 * 3_600_000, zone);
+  return ahead(before, zone) === utc - before ? before : utc - ahead(before, zone);
 }
 
 /** As an input of type datetime-local takes it. */
 export function writeLocal(ms: number, zone: Zone): string {
-  return new Date(ms + offset(ms, zone)).toISOString().slice(0, 19);
-}
-
-/** Local time minus UTC at a moment, ms. */
-function offset(ms: number, zone: Zone): number {
-  if (zone === "utc") return 0;
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    timeZone: zoneName(zone),
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-  }).formatToParts(ms);
-  const of = (type: string) => Number(parts.find((p) => p.type === type)?.value);
-  const local = Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second"));
-  return local - Math.floor(ms / 1000) * 1000;
+  return new Date(ms + ahead(ms, zone)).toISOString().slice(0, 19);
 }

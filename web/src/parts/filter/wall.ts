@@ -1,25 +1,6 @@
 // Receives times of day as a form writes them; gives moments, and back. Pure.
 
-import { type Zone, zoneName } from "../../format";
-
-const MINUTE = 60_000;
-
-/** How far the zone's clock is ahead of UTC at a moment, ms. */
-function ahead(ms: number, zone: Zone): number {
-  if (zone === "utc") return 0;
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    timeZone: zoneName(zone),
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    hourCycle: "h23",
-  }).formatToParts(ms);
-  const of = (type: string) => parts.find((p) => p.type === type)?.value ?? "";
-  const wall = Date.parse(`${of("year")}-${of("month")}-${of("day")}T${of("hour")}:${of("minute")}:00Z`);
-  return wall - Math.floor(ms / MINUTE) * MINUTE;
-}
+import { ahead, type Zone } from "../../format";
 
 /** `2026-11-24T18:05`, as the zone's clock shows it. */
 export function toWall(ms: number, zone: Zone): string {

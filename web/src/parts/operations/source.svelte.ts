@@ -1,6 +1,7 @@
 // Receives nothing but the page's address; gives the operations view the lake's state again and again, and runs its jobs.
 
 import { operations as text } from "../../text/operations";
+import { sentence } from "../../wire/ask";
 import type { Job, Operations } from "./types";
 
 const EVERY_MS = 5_000;
@@ -18,9 +19,8 @@ async function read<T>(path: string, signal: AbortSignal, body?: unknown): Promi
   } catch {
     throw new Error(text.away);
   }
-  const got = (await answer.json().catch(() => ({}))) as { detail?: unknown };
-  if (answer.ok) return got as T;
-  throw new Error(typeof got.detail === "string" ? got.detail : `${text.away} (${answer.status})`);
+  if (answer.ok) return (await answer.json().catch(() => ({}))) as T;
+  throw new Error((await sentence(answer)) ?? `${text.away} (${answer.status})`);
 }
 
 export class Source {
