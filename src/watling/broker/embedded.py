@@ -6,8 +6,6 @@ One node: with KRaft broker and controller in one, or Kafka 3.9 beside a ZooKeep
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +19,7 @@ from watling.broker.errors import BrokerError
 from watling.broker.ready import wait_ready
 from watling.broker.releases import KRAFT, ZOOKEEPER, Release, chosen, started_last
 from watling.config import Settings
-from watling.ops.process import (
-    Identity,
-    LockHeld,
-    exclusive,
-    identity_of,
-    read_identity,
-    spawn,
-    write_identity,
-)
+from watling.ops.process import Identity, LockHeld, disk_bytes, exclusive, launched, read_identity, write_identity
 from watling.ops.process import stop as stop_process
 
 TERM_S = 20.0
@@ -120,7 +110,8 @@ def status(settings: Settings) -> BrokerStatus:
     home = settings.home.resolve()
     known = read_identity(_pid_file(home))
     release = started_last(home) or chosen(settings)
-    cluster, size = node.cluster_id(home, release), _size(home / release.data)
+    data = home / release.data
+    cluster, size = node.cluster_id(home, release), disk_bytes(data) if data.is_dir() else None
     beside = zookeeper.status(home) if release is ZOOKEEPER else None
     process = _process(known)
     try:
@@ -259,23 +250,15 @@ def _launch(settings: Settings, home: Path, paths: list[Path], made: Path | None
     out = home / node.OUT
     out.unlink(missing_ok=True)  # holds the words of one start only: the log proper is Kafka's, and rolls over
     before = (home / node.LOG).stat().st_size if (home / node.LOG).is_file() else 0
-    child = spawn(
+    with launched(
         node.command(settings, home, made),
+        known_as=_pid_file(home),
         log=out,
         environment=node.environment(paths),
         dies_with_parent=attached,
         folder=home,
-    )
-    try:
-        mine = identity_of(child.pid)
-        write_identity(_pid_file(home), mine)
+    ) as (child, mine):
         wait_ready(settings, home, mine, child, before)
-    except BaseException:  # nothing half started is left, not even after Ctrl-C
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        _pid_file(home).unlink(missing_ok=True)
-        raise
 
 
 def _pid_file(home: Path) -> Path:
@@ -289,15 +272,3 @@ def _process(identity: Identity | None) -> psutil.Process | None:
 def _port(address: str | None) -> int | None:
     number = (address or "").rpartition(":")[2]
     return int(number) if number.isdigit() else None
-
-
-def _size(folder: Path) -> int | None:
-    if not folder.is_dir():
-        return None
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_blocks * 512 if path.is_file() else 0  # index files are sparse
-        except OSError:
-            continue
-    return total

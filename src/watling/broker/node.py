@@ -241,13 +241,18 @@ def free_port(host: str) -> int:
 
 def is_free(host: str, port: int) -> bool:
     """True when nobody has that port now."""
+    return refusal(host, port) is None
+
+
+def refusal(host: str, port: int) -> OSError | None:
+    """Why the port cannot be had now; None when it can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def _listener(home: Path, name: str) -> str | None:

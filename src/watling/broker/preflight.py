@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
-import socket
 import time
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def check_port(settings: Settings) -> None:
     """
     host, port = settings.broker.host, settings.broker.port
     deadline = time.monotonic() + DYING_S
-    while (error := _refusal(host, port)) is not None and not _named(port) and time.monotonic() < deadline:
+    while (error := node.refusal(host, port)) is not None and not _named(port) and time.monotonic() < deadline:
         time.sleep(0.1)
     if error is None:
         return
@@ -100,16 +99,6 @@ def check_port(settings: Settings) -> None:
         "with WATLING_BROKER__PORT, or use that Kafka with WATLING_KAFKA__BOOTSTRAP_SERVERS.",
         port=port,
     )
-
-
-def _refusal(host: str, port: int) -> OSError | None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error
-    return None
 
 
 def check_zookeeper_port(address: str) -> None:

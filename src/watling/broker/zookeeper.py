@@ -6,9 +6,7 @@ after; a broker whose ZooKeeper died goes on, and waits for another one at the s
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -20,7 +18,16 @@ import psutil
 from watling.broker import node, preflight
 from watling.broker.errors import BrokerError
 from watling.config import Settings
-from watling.ops.process import Identity, identity_of, last_lines, read_identity, spawn, write_file, write_identity
+from watling.ops.process import (
+    Identity,
+    disk_bytes,
+    identity_of,
+    last_lines,
+    launched,
+    read_identity,
+    write_file,
+    write_identity,
+)
 from watling.ops.process import stop as stop_process
 
 MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
@@ -101,7 +108,7 @@ def status(home: Path) -> ZooKeeperStatus:
     known = read_identity(_pid_file(home))
     process = known.process() if known is not None else None
     address = _configured(home)
-    size = sum(p.stat().st_blocks * 512 for p in (home / DATA).rglob("*") if p.is_file())
+    size = disk_bytes(home / DATA)
     try:
         memory, since = (process.memory_info().rss, process.create_time()) if process is not None else (None, None)
     except psutil.NoSuchProcess:
@@ -159,23 +166,15 @@ def _configure(settings: Settings, home: Path, address: str) -> None:
 def _launch(settings: Settings, home: Path, jars: list[Path], address: str, attached: bool) -> None:
     (home / OUT).unlink(missing_ok=True)
     before = (home / LOG).stat().st_size if (home / LOG).is_file() else 0
-    child = spawn(
+    with launched(
         [*node.virtual_machine(home, HEAP_MB, LOG4J, "-Dzookeeper.jmx.log4j.disable=true"), MAIN, f"./{PROPERTIES}"],
+        known_as=_pid_file(home),
         log=home / OUT,
         environment=node.environment(jars),
         dies_with_parent=attached,
         folder=home,
-    )
-    try:
-        mine = identity_of(child.pid)
-        write_identity(_pid_file(home), mine)
+    ) as (child, mine):
         _wait_ready(settings, home, address, mine, child, before)
-    except BaseException:  # nothing half started is left, not even after Ctrl-C
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        _pid_file(home).unlink(missing_ok=True)
-        raise
 
 
 def _wait_ready(

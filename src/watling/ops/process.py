@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -163,6 +164,33 @@ def spawn(
         )
 
 
+@contextmanager
+def launched(
+    command: Sequence[str | Path],
+    *,
+    known_as: Path,
+    log: Path,
+    environment: Mapping[str, str | None],
+    dies_with_parent: bool,
+    folder: Path,
+) -> Iterator[tuple[subprocess.Popen[bytes], Identity]]:
+    """`spawn` a child and write who it is to `known_as`; inside the block wait until it is well.
+
+    If that fails, even by Ctrl-C, the child is killed with all its own and forgotten: nothing half started is left.
+    """
+    child = spawn(command, log=log, environment=environment, dies_with_parent=dies_with_parent, folder=folder)
+    try:
+        mine = identity_of(child.pid)
+        write_identity(known_as, mine)
+        yield child, mine
+    except BaseException:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        known_as.unlink(missing_ok=True)
+        raise
+
+
 def stop(process: psutil.Process, term_s: float, kill_s: float = 5.0) -> bool:
     """TERM, then KILL after `term_s`. True when the process is gone (or a zombie that its parent has yet to collect)."""
     for end, limit in ((process.terminate, term_s), (process.kill, kill_s)):
@@ -190,3 +218,14 @@ def last_lines(path: Path, count: int = 15, size: int = 16_384, since: int = 0) 
             return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-count:])
     except OSError:
         return ""
+
+
+def disk_bytes(folder: Path) -> int:
+    """What the files below a folder take up on the disk. Files that go meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_blocks * 512 if path.is_file() else 0  # some are sparse
+        except OSError:
+            continue
+    return total
