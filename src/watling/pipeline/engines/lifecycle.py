@@ -6,11 +6,15 @@ Claiming a stream and finding out where it stands, the lake's upkeep, the report
 from __future__ import annotations
 
 import logging
+import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -22,6 +26,7 @@ from watling.lake.commit import Committer
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
 from watling.lake.upkeep import maintain_apart
+from watling.pipeline.engines.meter import Meter
 from watling.pipeline.engines.recent import IDS
 from watling.pipeline.engines.topics import TopicChanged, settle_generation
 
@@ -29,6 +34,21 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 ORPHANS_EVERY_S = 3600.0
+
+
+Progress = Callable[[dict[str, Any]], None]
+"""Told about once a second what `watling status` shows, by stream."""
+
+
+class Followed(Protocol):
+    """A stream of an engine, as far as it is watched."""
+
+    contract: Contract
+    meter: Meter
+    error: WatlingError | None
+
+
+S = TypeVar("S", bound=Followed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +137,46 @@ def ids_of(committer: Committer, name: str) -> Callable[[int, int], Iterable[pa.
             yield pa.RecordBatch.from_arrays([batch.column(n).cast(IDS.field(n).type) for n in IDS.names], schema=IDS)
 
     return load
+
+
+def writer_name(engine: str) -> str:
+    """Who writes, as another writer and the table's state are told."""
+    return f"{engine} engine on {socket.gethostname()}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def watch(
+    settings: Settings,
+    streams: Iterable[S],
+    over: threading.Event,
+    on_progress: Progress | None,
+    seen: Callable[[S, dict[int, int]], None] | None = None,
+) -> None:
+    """Once a second until `over`: ask where each stream's topic ends, and tell how it goes.
+
+    A stream that has stopped is left out. `seen` is told of the {partition: end offset} of each.
+    """
+    followed = list(streams)
+    while not over.is_set():
+        began = time.monotonic()
+        for stream in followed:
+            if stream.error is not None:
+                continue
+            try:
+                marks = admin.watermarks(settings, stream.contract.topic)
+            except Exception as error:  # this thread only tells how it goes: it must outlive whatever is away
+                log.debug("ends of %s are not known: %s", stream.contract.topic, error)
+                stream.meter.ends(None)
+                continue
+            ends = {p: high for p, (_, high) in marks.items()}
+            stream.meter.ends(ends)
+            if seen is not None:
+                seen(stream, ends)
+        if on_progress is not None:
+            try:
+                on_progress({s.contract.name: s.meter.read() for s in followed})
+            except OSError as error:
+                log.warning("progress cannot be published: %s", error)
+        over.wait(max(0.1, 1.0 - (time.monotonic() - began)))
 
 
 def keep_up(settings: Settings, contracts: Mapping[str, Contract], over: threading.Event) -> None:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import random
-import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 from watling.broker import admin
 from watling.broker.client import client_config
@@ -35,7 +31,7 @@ from watling.pipeline.engines import lifecycle
 from watling.pipeline.engines.embedded.pipe import Budget, Pipe
 from watling.pipeline.engines.embedded.reader import Reader
 from watling.pipeline.engines.judged import Prepared
-from watling.pipeline.engines.lifecycle import RunReport
+from watling.pipeline.engines.lifecycle import Progress, RunReport
 from watling.pipeline.engines.locks import hold_stream
 from watling.pipeline.engines.meter import Meter
 from watling.pipeline.engines.recent import RecentIds
@@ -60,6 +56,7 @@ class _Stream:
     committed_at: float = field(default_factory=time.monotonic)
     interval_s: float = 1.0
     rewind: bool = False  # its batch must be read again
+    looked_at: float = field(default_factory=time.monotonic)  # for partitions that were added
     missing: int = 0  # rounds in a row in which the broker did not know its topic
 
     @property
@@ -81,7 +78,7 @@ def run(
     accept_new_topic: bool = False,
     streams: Sequence[str] | None = None,
     stop: threading.Event | None = None,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> RunReport:
     """Run the streams until `stop` is set, or with `once` until the end offsets seen at the start are committed.
 
@@ -104,7 +101,7 @@ class _Engine:
         contracts: Mapping[str, Contract],
         names: Sequence[str] | None,
         stop: threading.Event,
-        on_progress: Callable[[dict[str, Any]], None] | None,
+        on_progress: Progress | None,
     ) -> None:
         self.settings = settings
         self.all_contracts = contracts
@@ -115,7 +112,7 @@ class _Engine:
         self.on_progress = on_progress
         self.budget = Budget(settings.pipeline.batch_bytes)
         self.streams: dict[str, _Stream] = {}
-        self.writer = f"embedded engine on {socket.gethostname()}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self.writer = lifecycle.writer_name("embedded")
         self._fenced: FencedError | None = None
 
     def run(self, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
@@ -345,41 +342,19 @@ class _Engine:
                 stream.reader.join(10)
 
     def _watch(self) -> None:
-        """Once a second: ends of the partitions, progress; now and then: partitions added to a topic."""
-        looked = time.monotonic()
-        while not self.stop.is_set():
-            began = time.monotonic()
-            grow = began - looked > TOPICS_EVERY_S
-            looked = began if grow else looked
-            for stream in self.streams.values():
-                if stream.error is not None:
-                    continue
-                try:
-                    marks = admin.watermarks(self.settings, stream.contract.topic)
-                except Exception as error:  # this thread only tells how it goes: it must outlive whatever is away
-                    log.debug("ends of %s are not known: %s", stream.contract.topic, error)
-                    stream.meter.ends(None)
-                    continue
-                stream.pipe.ends = {p: high for p, (_, high) in marks.items()}
-                stream.meter.ends(stream.pipe.ends)
-                if grow and (added := {p: 0 for p in marks if p not in stream.reader.positions}):
-                    log.info(
-                        "stream %s: topic %s has new partitions: %s",
-                        stream.contract.name,
-                        stream.contract.topic,
-                        sorted(added),
-                    )
-                    stream.reader.grow(added)
-            self.publish()
-            self.stop.wait(max(0.1, 1.0 - (time.monotonic() - began)))
+        lifecycle.watch(self.settings, self.streams.values(), self.stop, self.on_progress, self._seen)
+
+    def _seen(self, stream: _Stream, ends: dict[int, int]) -> None:
+        """Where the topic ends; now and then: partitions added to it."""
+        stream.pipe.ends = ends
+        now = time.monotonic()
+        if now - stream.looked_at <= TOPICS_EVERY_S:
+            return
+        stream.looked_at = now
+        if added := {p: 0 for p in ends if p not in stream.reader.positions}:
+            name, topic = stream.contract.name, stream.contract.topic
+            log.info("stream %s: topic %s has new partitions: %s", name, topic, sorted(added))
+            stream.reader.grow(added)
 
     def _maintain(self) -> None:
         lifecycle.keep_up(self.settings, self.all_contracts, self.stop)
-
-    def publish(self) -> None:
-        """Tell whoever listens how it goes."""
-        if self.on_progress is not None:
-            try:
-                self.on_progress({n: s.meter.read() for n, s in self.streams.items()})
-            except OSError as error:
-                log.warning("progress cannot be published: %s", error)

@@ -7,15 +7,12 @@ a stream goes on; Spark's checkpoints are kept where they agree and set aside wh
 from __future__ import annotations
 
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from watling.broker import admin
@@ -27,7 +24,7 @@ from watling.lake.commit import Committer
 from watling.lake.errors import FencedError
 from watling.lake.objects import ObjectStore
 from watling.pipeline.engines import lifecycle
-from watling.pipeline.engines.lifecycle import RunReport
+from watling.pipeline.engines.lifecycle import Progress, RunReport
 from watling.pipeline.engines.locks import hold_stream
 from watling.pipeline.engines.meter import Meter
 from watling.pipeline.engines.spark.checkpoint import Checkpoint
@@ -67,7 +64,7 @@ def run(
     accept_new_topic: bool = False,
     streams: Sequence[str] | None = None,
     stop: threading.Event | None = None,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
+    on_progress: Progress | None = None,
     master: str | None = None,
 ) -> RunReport:
     """Run the streams until `stop` is set, or with `once` until the end offsets seen at the start are committed.
@@ -91,7 +88,7 @@ class _Engine:
         contracts: Mapping[str, Contract],
         names: Sequence[str] | None,
         stop: threading.Event,
-        on_progress: Callable[[dict[str, Any]], None] | None,
+        on_progress: Progress | None,
     ) -> None:
         self.settings = settings
         self.all_contracts = contracts
@@ -101,9 +98,7 @@ class _Engine:
         self.abandon = threading.Event()
         self.on_progress = on_progress
         self.running: dict[str, _Running] = {}
-        self.writer = (
-            f"spark engine on {socket.gethostname()}, pid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        )
+        self.writer = lifecycle.writer_name("spark")
 
     def run(self, master: str | None, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
         began = time.monotonic()
@@ -268,26 +263,7 @@ class _Engine:
                 log.warning("the query of stream %s did not stop in order: %s", name, error)
 
     def _watch(self) -> None:
-        """Once a second: ends of the partitions, progress."""
-        while not self.over.is_set():
-            began = time.monotonic()
-            for one in self.running.values():
-                if one.stream.error is not None:
-                    continue
-                topic = one.stream.contract.topic
-                try:
-                    marks = admin.watermarks(self.settings, topic)
-                except Exception as error:  # this thread only tells how it goes: it must outlive whatever is away
-                    log.debug("ends of %s are not known: %s", topic, error)
-                    one.stream.meter.ends(None)
-                    continue
-                one.stream.meter.ends({p: high for p, (_, high) in marks.items()})
-            if self.on_progress is not None:
-                try:
-                    self.on_progress({n: r.stream.meter.read() for n, r in self.running.items()})
-                except OSError as error:
-                    log.warning("progress cannot be published: %s", error)
-            self.over.wait(max(0.1, 1.0 - (time.monotonic() - began)))
+        lifecycle.watch(self.settings, [r.stream for r in self.running.values()], self.over, self.on_progress)
 
     def _maintain(self) -> None:
         lifecycle.keep_up(self.settings, self.all_contracts, self.over)

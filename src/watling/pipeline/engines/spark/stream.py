@@ -45,17 +45,12 @@ log = logging.getLogger(__name__)
 MISSING_ROUNDS = 6
 T = TypeVar("T")
 Marks = dict[int, tuple[int, int]]
+Span = dict[int, Range]
+"""What of a batch is not settled yet: {partition: (from, to)}."""
 
 
 class Ending(Exception):
     """The engine stops: this batch is not begun, the next start reads it."""
-
-
-@dataclass(slots=True)
-class Span:
-    """What of a batch is not settled yet: {partition: (from, to)}."""
-
-    offsets: dict[int, Range]
 
 
 @dataclass(slots=True)
@@ -119,7 +114,7 @@ class Stream:
         from pyspark import StorageLevel
 
         span = self._span(*self.checkpoint.range(number))
-        if not span.offsets:
+        if not span:
             return
         marks = self._marks(span)
         chunks = frame.mapInArrow(tasks.shaping(self.contract), tasks.SHAPED).persist(StorageLevel.MEMORY_AND_DISK)
@@ -129,7 +124,7 @@ class Stream:
             later = self._marks(span)
             while not self._commit(chunks, narrow, span, marks, later):
                 span = self._span(*self.checkpoint.range(number))
-                if not span.offsets:
+                if not span:
                     return
         finally:
             chunks.unpersist()
@@ -137,7 +132,7 @@ class Stream:
     def _span(self, planned: Mapping[int, int], ends: Mapping[int, int]) -> Span:
         """The batch's offsets from the table's next on."""
         nexts = self.nexts()
-        offsets = {}
+        offsets: Span = {}
         for partition, end in sorted(ends.items()):
             begins = planned.get(partition, 0)
             start = nexts.get(partition, 0)
@@ -150,7 +145,7 @@ class Stream:
                 raise self._changed(f"partition {partition} ends at offset {end}, {begins} was read before.")
             if end > start:
                 offsets[partition] = (start, end)
-        return Span(offsets)
+        return offsets
 
     def _commit(self, chunks: DataFrame, narrow: pa.Table, span: Span, marks: Marks, later: Marks) -> bool:
         """Judge, write and commit. False when it must be done again, against the table as it is then."""
@@ -158,7 +153,7 @@ class Stream:
         table = self.committer.table(name)
         began = time.monotonic()
         batch = Batch(name, self.generation, {}, judged_on=table.metadata.current_snapshot_id)
-        starts = {p: start for p, (start, _) in span.offsets.items()}
+        starts = {p: start for p, (start, _) in span.items()}
         settled = {p: s.offsets for p, s in self.settled.items()}
         try:
             rows = tasks.keep(narrow, starts, settled)
@@ -241,7 +236,7 @@ class Stream:
         good = pc.is_null(judged["_reason"]).to_numpy()
         duplicate = pc.fill_null(pc.equal(judged["_reason"], Reason.DUPLICATE.value), False).to_numpy()
         deltas = {}
-        for partition, (start, end) in span.offsets.items():
+        for partition, (start, end) in span.items():
             seen = everything.get(partition, np.empty(0, np.int64))
             seen = seen[(seen >= start) & (seen < end)]
             low, moved = marks.get(partition, (0, 0))[0], later.get(partition, (0, 0))[0]
@@ -288,7 +283,7 @@ class Stream:
                 raise self._changed(
                     f"topic {topic} was deleted" + (" and made again" if found else "") + " while it was read."
                 )
-            for partition, (_, end) in span.offsets.items():
+            for partition, (_, end) in span.items():
                 if partition not in marks or marks[partition][1] < end:
                     high = marks.get(partition, (0, 0))[1]
                     raise self._changed(f"partition {partition} ends at offset {high}, {end} was read before.")
