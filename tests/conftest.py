@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,20 +9,14 @@ from typing import Any
 
 import pytest
 
+from watling.broker import node
 from watling.config import Settings, load_settings
 from watling.errors import WatlingError
 
 
 def free_port() -> int:
-    """A free port below the ephemeral range: a client that reconnects to one inside it may connect to itself."""
-    while True:
-        port = random.randrange(12_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A port of this machine that nobody has now."""
+    return node.free_port("127.0.0.1")
 
 
 @pytest.fixture(scope="session")

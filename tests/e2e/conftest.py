@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.e2e.made_up_city import MadeUpCity, free_port, served
+from tests.conftest import free_port
+from tests.e2e.made_up_city import MadeUpCity, served
 from tests.e2e.recorded_city import RecordedCity, recorded_city, recordings_missing
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import VariedLake

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import socket
 import tempfile
 import threading
 import time
@@ -16,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import uvicorn
 
+from tests.conftest import free_port
+from tests.integration.dashboard.lake_page import served_app
 from tests.integration.small_lake import SmallLake
 from watling.config import PageConfig, Settings
 from watling.contracts import builtin_contracts
 from watling.dashboard import HotState, create_app, serve
-from watling.dashboard.serve import address, config, listen
+from watling.dashboard.serve import address
 
 PA_TYPES = {
     "string": pa.string(),
@@ -217,32 +217,14 @@ class MadeUpCity:
         }  # fmt: skip
 
 
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def served(city: MadeUpCity, port: int = 0) -> Iterator[tuple[str, MadeUpCity]]:
     """The page over a made-up city in a thread of this process, at the address given; its lake has tables and no row."""
     with tempfile.TemporaryDirectory(prefix="watling-city-") as home:
         settings = SmallLake(Path(home), tuple(CONTRACTS), page={"port": port or free_port()}).settings
         app = create_app(settings, contracts=CONTRACTS, status=city, feeds=[city])
-        server = uvicorn.Server(config(app))
-        bound = listen(settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 20
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        try:
+        with served_app(settings, app):
             yield address(settings), city
-        finally:
-            server.should_exit = True
-            thread.join(10)
-            bound.close()
 
 
 def main() -> None:

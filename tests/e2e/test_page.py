@@ -10,7 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, free_port, served
+from tests.conftest import free_port
+from tests.e2e.made_up_city import CONTRACTS, MadeUpCity, served
 from watling.dashboard.app import STATIC
 
 pytestmark = [

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
 
+from tests.conftest import wait_until
 from watling.broker import admin
 from watling.config import Settings, load_settings
 from watling.contracts import load_contracts
@@ -77,6 +78,13 @@ class City:
         loaded = load_table(open_catalog(self.settings), self.settings, table)
         assert loaded is not None
         return loaded.scan(selected_fields=tuple(columns)).to_arrow().select(list(columns))
+
+    def remake_topic(self, stream: str) -> None:
+        """Delete the stream's topic and make it anew, empty, under its name."""
+        topic = self.contracts[stream].topic
+        admin.delete_topic(self.settings, topic)
+        assert wait_until(lambda: topic not in admin.topic_ids(self.settings, [topic]), 20)
+        admin.ensure_topics(self.settings, {stream: self.contracts[stream]})
 
     def state(self, stream: str) -> StreamState:
         """The stream's state as it stands."""

@@ -10,7 +10,6 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from tests.integration.pipeline.conftest import City, event
-from watling.broker import admin
 
 pytestmark = pytest.mark.integration
 
@@ -113,14 +112,9 @@ def test_a_second_writer_is_refused_by_name_and_take_over_fences_the_first(city:
 
 def test_a_topic_made_anew_stops_the_stream_until_it_is_accepted(city: City) -> None:
     """Old offsets mean nothing in a new topic: reading on would skip or double records."""
-    topic = city.contracts["vehicle"].topic
     city.send("vehicle", [event(n) for n in range(100)])
     city.drain()
-    admin.delete_topic(city.settings, topic)
-    deadline = time.monotonic() + 20
-    while topic in admin.topic_ids(city.settings, [topic]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    admin.ensure_topics(city.settings, {"vehicle": city.contracts["vehicle"]})
+    city.remake_topic("vehicle")
     city.send("vehicle", [event(n) for n in range(1000, 1040)])
     refused = city.drain(expect=None)
     assert "--accept-new-topic" in str(refused)
@@ -132,14 +126,9 @@ def test_a_topic_made_anew_stops_the_stream_until_it_is_accepted(city: City) -> 
 def test_a_stream_that_may_not_be_read_does_not_stop_the_others(make_city: Any) -> None:
     """One topic made anew by mistake must not take the whole city down."""
     city = make_city("vehicle", "weather")
-    topic = city.contracts["vehicle"].topic
     city.send("vehicle", [event(n) for n in range(20)])
     city.drain()
-    admin.delete_topic(city.settings, topic)
-    deadline = time.monotonic() + 20
-    while topic in admin.topic_ids(city.settings, [topic]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    admin.ensure_topics(city.settings, {"vehicle": city.contracts["vehicle"]})
+    city.remake_topic("vehicle")
     city.send("weather", [b"nonsense"] * 3)
     report = city.drain(expect=1)
     assert "--accept-new-topic" in report["vehicle"][4]

@@ -13,7 +13,6 @@ from tests.conftest import wait_until
 from tests.integration.pipeline.conftest import event
 from tests.integration.pipeline.test_exactly_once import city_total
 from tests.integration.spark.conftest import Background, SparkCity
-from watling.broker import admin
 from watling.errors import WatlingError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -43,12 +42,9 @@ def test_records_that_retention_deleted_are_counted_as_lost(city: SparkCity) -> 
 def test_a_topic_made_anew_stops_the_stream_until_it_is_accepted(make_spark_city: Any) -> None:
     """Old offsets mean nothing in a new topic; the other streams go on."""
     city = make_spark_city("vehicle", "weather")
-    topic = city.contracts["vehicle"].topic
     city.send("vehicle", [event(n) for n in range(100)])
     city.run()
-    admin.delete_topic(city.settings, topic)
-    assert wait_until(lambda: topic not in admin.topic_ids(city.settings, [topic]), 20)
-    admin.ensure_topics(city.settings, {"vehicle": city.contracts["vehicle"]})
+    city.remake_topic("vehicle")
     city.send("vehicle", [event(n) for n in range(1000, 1040)])
     city.send("weather", [b"nonsense"] * 3)
     report = city.run()
@@ -61,13 +57,10 @@ def test_a_topic_made_anew_stops_the_stream_until_it_is_accepted(make_spark_city
 
 def test_a_topic_made_anew_while_it_is_read_stops_the_stream(city: SparkCity) -> None:
     """A topic under the same name must not be read on as if it were the old one."""
-    topic = city.contracts["vehicle"].topic
     city.send("vehicle", [event(n) for n in range(60)])
     spark = Background(city)
     assert wait_until(lambda: city_total(city) == 60 or spark.result is not None, 120)
-    admin.delete_topic(city.settings, topic)
-    assert wait_until(lambda: topic not in admin.topic_ids(city.settings, [topic]), 20)
-    admin.ensure_topics(city.settings, {"vehicle": city.contracts["vehicle"]})
+    city.remake_topic("vehicle")
     city.send("vehicle", [event(n) for n in range(1000, 1100)])
     try:
         assert wait_until(lambda: spark.result is not None, 90), "it was read on"
