@@ -109,7 +109,7 @@ def test_lost_server_blanks_nothing_and_comes_back(open_page: Any) -> None:
     """A restart of the server: the numbers stay with their age, the tiles say disconnected, then all is live again."""
     port = free_port()
     with served(MadeUpCity(vehicles=30, hz=4), port) as (address, _):
-        page = open_page(address)
+        page = open_page(address, noise=("Failed to load resource: net::ERR_",))  # refused, reset or not connected
         expect(page.locator("#panel tbody tr")).to_have_count(30, timeout=WAIT_MS)
         expect(tile(page, "vehicle")).to_have_attribute("data-state", "live", timeout=WAIT_MS)
     expect(tile(page, "vehicle")).to_have_attribute("data-state", "disconnected", timeout=WAIT_MS)

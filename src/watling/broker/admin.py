@@ -101,6 +101,8 @@ def brokers(settings: Settings) -> int:
 def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list[str]:
     """Make the streams' topics that are missing; gives their names. Existing ones are left as they are.
 
+    A broker answers that a topic is made before it knows of it by itself: this waits until it does.
+
     Raises:
         BrokerUnreachable: nobody answers within the time.
         KafkaRefused: Kafka makes none of them, or has been deleting one of that name for too long.
@@ -137,6 +139,8 @@ def ensure_topics(settings: Settings, contracts: Mapping[str, Contract]) -> list
             )
         if topics:
             time.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - jitter
+    while not all(partitions(settings, name) for name in missing) and time.monotonic() < deadline:
+        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - jitter
     return missing
 
 

@@ -164,6 +164,7 @@ class TimeMachine {
   #step(): void {
     this.#loop = requestAnimationFrame(() => this.#step());
     const player = this.#player;
+    player.end = this.extent?.last ?? Infinity;
     player.step();
     this.waiting = player.waiting;
     const page = performance.now();

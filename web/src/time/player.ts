@@ -25,6 +25,8 @@ export function stepOf(speed: number, calm: boolean): number {
 export class Player {
   /** No motion between frames: one a second is enough. */
   calm = false;
+  /** Nothing after this moment is worth reading, ms since 1970. */
+  end = Infinity;
   #speed = 0;
   #base = { virtual: 0, page: 0 };
   #queue: Frame[] = [];
@@ -109,7 +111,7 @@ export class Player {
     }
     if (this.#idle || this.#reading || this.page() < this.#retryAt) return;
     if (this.#read === null) void this.#ask(now);
-    else if (this.#speed > 0 && this.#read < now + AHEAD * this.#step) void this.#ask(this.#read + this.#step);
+    else if (this.#speed > 0 && this.#read < Math.min(this.end, now + AHEAD * this.#step)) void this.#ask(this.#read + this.#step);
   }
 
   async #ask(at: number): Promise<void> {
