@@ -34,7 +34,6 @@ from pyiceberg.exceptions import (
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.update import TableUpdate, update_table_metadata
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -331,19 +330,15 @@ def append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str
 
 
 class _Transaction(Transaction):
-    """Builds the metadata once for each change. The library's own makes a deep copy of all of it, each snapshot included,
-    whenever it looks at it: 16 times a commit, a fifth of what a fast drain computed (docs/benchmarks.md)."""
+    """Stages one snapshot, and nothing that is asked of the metadata until it is committed depends on that snapshot.
 
-    _built: tuple[TableMetadata, tuple[TableUpdate, ...], TableMetadata] | None = None
+    The library's own builds the new metadata, as a deep copy with each snapshot in it, whenever it is asked: 16 times
+    a commit, a fifth of what a fast drain computed.
+    """
 
     @property
     def table_metadata(self) -> TableMetadata:
-        base, updates = self._table.metadata, self._updates
-        if not updates:
-            return base
-        if self._built is None or self._built[0] is not base or self._built[1] is not updates:
-            self._built = (base, updates, update_table_metadata(base, updates))
-        return self._built[2]
+        return self._table.metadata
 
 
 def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -> None:

@@ -114,6 +114,7 @@ class _Engine:
         self.streams: dict[str, _Stream] = {}
         self.writer = lifecycle.writer_name("embedded")
         self._fenced: FencedError | None = None
+        self._compiled = False
 
     def run(self, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
         began = time.monotonic()
@@ -231,7 +232,9 @@ class _Engine:
         return full or starved or ended or at_end or time.monotonic() - stream.committed_at >= stream.interval_s
 
     def _commit(self, due: list[_Stream]) -> None:
-        let_code_go("libllvmlite")  # the fetch was compiled when it began; 50 MB of compiler remain
+        if not self._compiled:
+            let_code_go("libllvmlite")  # the fetch was compiled when it began; 50 MB of compiler remain
+            self._compiled = True
         try:
             admin.topic_ids(self.settings, [s.contract.topic for s in due])
             prepared: dict[str, Prepared] = {}
