@@ -9,7 +9,8 @@ and appends, nothing more), Watling on Spark, Watling's embedded engine. The Spa
 
 Start is from the beginning of the process to that of its first batch. CPU is that of all processes of a way; memory is
 the largest sum of their resident sizes. `--partitions` does all of it for each of these numbers of the topic's
-partitions. With `--snapshots N` a third pass reads into a table that has N commits already. `--batch` is the most that
+partitions. With `--snapshots N` a third pass reads into a table that has had N commits already: by hand all are kept,
+Watling's tables are kept up meanwhile as the pipeline does it. `--batch` is the most that
 a batch of the two Spark ways to Iceberg holds; the tutorial's job reads all in one, the embedded engine commits by the
 clock. Last, the steps of Watling on Spark: by its own clock, and those of its first job one on top of the other.
 
@@ -248,14 +249,18 @@ def pass_on_spark(settings: Settings, contract: Any) -> dict[str, Any]:
 
 
 def grow(settings: Settings, contract: Any, count: int) -> None:
-    """A stream's table with so many commits without rows."""
+    """A stream's table after so many commits without rows, kept up as the pipeline keeps its own at a commit a second."""
     from watling.lake.catalog import open_catalog
     from watling.lake.commit import Committer
+    from watling.lake.maintain import maintain
 
-    committer = Committer(open_catalog(settings), settings, "benchmark", threading.Event())
+    catalog = open_catalog(settings)
+    committer = Committer(catalog, settings, "benchmark", threading.Event())
     committer.claim(contract)
-    for _ in range(count):
+    for number in range(1, count + 1):
         committer.update_state(contract.name, lambda state: state)
+        if number % int(settings.lake.maintain_every_s) == 0:
+            maintain(catalog, settings, {contract.name: contract}, orphans=False)
 
 
 # --- the first job, step on step ------------------------------------------------------------------------------------------
@@ -398,7 +403,7 @@ def main() -> None:
                     legs += passes(way, bootstrap, topic, records, options.snapshots)
             show(legs)
             if options.snapshots:
-                print(f"grown: into a table that has {options.snapshots:,} commits without rows already")
+                print(f"grown: into a table that has had {options.snapshots:,} commits without rows already")
             show_parts(legs)
             for way in those:
                 if way.name == SPARK:
