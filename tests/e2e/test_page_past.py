@@ -16,6 +16,7 @@ from playwright.sync_api import Page, Request, expect
 from tests.conftest import wait_until
 from tests.e2e.made_up_city import MadeUpCity
 from tests.e2e.past_city import PastCity
+from tests.e2e.test_accessible import AXE, SETTLED_MS, faults
 from tests.integration.dashboard.lake_page import served_app
 from tests.integration.dashboard.varied_lake import MINUTE_MS, NOON, START_MS
 from watling.dashboard.app import STATIC
@@ -218,6 +219,34 @@ def test_playing_asks_for_one_frame_at_a_time_and_ends_where_the_lake_ends(
     expect(page.locator("#panel tbody tr").first).to_be_visible()
     assert most <= 2  # the one that is given up at the end, and the one for the end itself
     assert asked <= 10  # the first, one in 15 s of the past up to the end, and the end itself: none after it
+
+
+def test_what_tells_of_now_says_so_while_the_past_is_shown(city: tuple[str, PastCity], open_page: Any) -> None:
+    """A tired operator must not take the streams' numbers or the quarantine list of now for those of the moment."""
+    page = open_page(city[0])
+    stream = page.locator("article[data-stream=gps]")
+    expect(stream.locator(".state")).to_have_text("Live", timeout=WAIT_MS)
+    expect(page.locator("[data-note]")).to_have_count(0)
+    whole = stream.locator("[data-value=landed]").evaluate("e => getComputedStyle(e).color")
+    page.goto(f"{city[0]}?at={AT}")
+    shown(page, "from the lake")
+    said = page.locator("[data-note=streams-now]")
+    expect(said).to_have_text(re.compile("^Now ?These tiles tell of now.*show 01 Mar 2026, 12:20:00"))
+    expect(page.get_by_role("region", name="Streams")).to_have_accessible_description(
+        said.inner_text().replace("\n", "")
+    )
+    expect(stream.locator(".state")).to_have_text("now: live", timeout=WAIT_MS)
+    assert stream.locator("[data-value=landed]").evaluate("e => getComputedStyle(e).color") != whole
+    page.get_by_role("tab", name=re.compile(r"Quarantine \d+ now")).click()
+    expect(page.locator("#panel [data-note=quarantine-now]")).to_contain_text("not of 01 Mar 2026, 12:20:00")
+    if AXE.is_file():
+        for theme in ("Light", "Dark"):
+            page.get_by_role("button", name=theme, exact=True).click()
+            page.wait_for_timeout(SETTLED_MS)
+            assert faults(page) == [], theme
+    page.keyboard.press("l")
+    expect(page.locator("[data-note]")).to_have_count(0)
+    expect(stream.locator(".state")).to_have_text("Live")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ export class Player {
     }
     if (this.#idle || this.#reading || this.page() < this.#retryAt) return;
     if (this.#read === null) void this.#ask(now);
-    else if (this.#speed > 0 && this.#read < Math.min(this.end, now + AHEAD * this.#step)) void this.#ask(this.#read + this.#step);
+    else if (this.#speed > 0 && this.#read < Math.min(this.end, now + AHEAD * this.#step))
+      void this.#ask(this.#read + this.#step);
   }
 
   async #ask(at: number): Promise<void> {
