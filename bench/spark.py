@@ -9,10 +9,9 @@ and appends, nothing more), Watling on Spark, Watling's embedded engine. The Spa
 
 Start is from the beginning of the process to that of its first batch. CPU is that of all processes of a way; memory is
 the largest sum of their resident sizes. `--partitions` does all of it for each of these numbers of the topic's
-partitions. With `--snapshots N` a third pass reads into a table that has had N commits already: by hand all are kept,
-Watling's tables are kept up meanwhile as the pipeline does it. `--batch` is the most that
-a batch of the two Spark ways to Iceberg holds; the tutorial's job reads all in one, the embedded engine commits by the
-clock. Last, the steps of Watling on Spark: by its own clock, and those of its first job one on top of the other.
+partitions. With `--snapshots N` a third pass of Watling's ways reads into a table that has had N commits already, kept up
+as the pipeline does it. `--batch` is the most that a batch of the two Spark ways to Iceberg holds; the tutorial's job
+reads all in one, the embedded engine commits by the clock. Last, the steps of Watling on Spark: by its own clock, and those of its first job one on top of the other.
 
 Needs PySpark (`watling[spark]`, in the development environment) and a JDK, else the Spark ways are left out and the
 output says so.
@@ -72,7 +71,7 @@ class Way:
 
     name: str
     command: Callable[[str, str, str], list[str]]  # of bootstrap, topic, folder
-    grows: bool = True
+    grows: bool = False
 
 
 # --- the processes, watched from here --------------------------------------------------------------------------------------
@@ -150,16 +149,16 @@ def ways(batch: int) -> tuple[list[Way], str]:
     def child(engine: str) -> Callable[[str, str, str], list[str]]:
         return lambda *given: [sys.executable, __file__, "--child", engine, *given, str(batch)]
 
-    embedded = Way(EMBEDDED, child("embedded"))
+    embedded = Way(EMBEDDED, child("embedded"), grows=True)
     try:
         tutorial, by_hand = _spark_jars()
     except Exception as error:
         return [embedded], f"the three ways on Spark are left out: {error}"
     job, iceberg = str(HERE / "spark_job.py"), str(HERE / "spark_iceberg_job.py")
     return [
-        Way(TUTORIAL, lambda b, t, out: [sys.executable, job, b, t, out, tutorial, "2"], grows=False),
+        Way(TUTORIAL, lambda b, t, out: [sys.executable, job, b, t, out, tutorial, "2"]),
         Way(BY_HAND, lambda b, t, out: [sys.executable, iceberg, b, t, out, by_hand, str(batch)]),
-        Way(SPARK, child("spark")),
+        Way(SPARK, child("spark"), grows=True),
         embedded,
     ], ""
 

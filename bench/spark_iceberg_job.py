@@ -6,8 +6,7 @@ Run by `bench/spark.py`, never by hand. It parses, drops what has no id, and app
 no search for duplicates. Offsets are kept in Spark's checkpoint. The table is partitioned by day as Watling's is, with
 the same compression, and written without a shuffle. The trigger is `availableNow`, BATCH records at most a batch.
 
-It answers each line of standard input with one of JSON. `go`: the whole topic into a fresh table, or into one that was
-grown before. `grow N`: a fresh table gets N commits without rows.
+It answers each line of standard input with one of JSON: the whole topic into a fresh table.
 """
 
 from __future__ import annotations
@@ -108,14 +107,6 @@ def told(queries: list[StreamingQuery], seconds: float) -> dict[str, Any]:
     }
 
 
-def grow(spark: SparkSession, table: str, snapshots: int) -> None:
-    jvm = spark.sparkContext._jvm
-    assert jvm is not None
-    handle = jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, table)
-    for _ in range(snapshots):
-        handle.newAppend().commit()
-
-
 def main() -> None:
     bootstrap, topic, out, jars, batch = sys.argv[1:]
     spark = (
@@ -136,19 +127,11 @@ def main() -> None:
     )
     spark.sparkContext.setLogLevel("ERROR")
     print(json.dumps({"ready": os.getpid()}), flush=True)
-    number, grown = 0, False
-    for line in sys.stdin:
+    for number, _ in enumerate(sys.stdin):
         table = f"lake.city.vehicle_{number}"
-        if not grown:
-            spark.sql(TABLE.format(table))
-        if line.startswith("grow"):
-            grow(spark, table, int(line.split()[1]))
-            grown = True
-            print(json.dumps({"grown": table}), flush=True)
-            continue
+        spark.sql(TABLE.format(table))
         answer = one_pass(spark, bootstrap, topic, Path(out), table, int(batch))
         print(json.dumps({**answer, "landed": spark.table(table).count()}), flush=True)
-        number, grown = number + 1, False
     spark.stop()
 
 
