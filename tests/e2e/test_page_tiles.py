@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,7 @@ WATCH_REQUESTS = """() => {
   };
 }"""
 """`window.most`: {tile's route: the most requests to it that were neither answered nor given up at once}."""
+PLACE = "e => { const {x, y, width, height} = e.getBoundingClientRect(); return {x, y, width, height}; }"
 HOUR = f"from={START_MS}&to={START_MS + 60 * MINUTE_MS}"
 
 
@@ -127,6 +129,38 @@ def test_a_bar_is_drawn_as_high_as_its_number(site: str, sql: LakeSql, open_page
     said = box(page, "by_make").get_by_role("img")
     for row in counts.to_pylist():
         expect(said).to_have_attribute("aria-label", re.compile(rf"\b{row['make']} {row['n']}\b"), timeout=WAIT_MS)
+
+
+def test_lines_of_several_units_have_a_panel_each_and_one_cursor(site: str, open_page: Any) -> None:
+    """Nobody may read °C off an axis that is drawn for %, and a moment pointed at is the same moment in all."""
+    page = open_page(f"{site}?{HOUR}")
+    expect(box(page, "vehicles_over_time").locator(".uplot")).to_have_count(1, timeout=WAIT_MS)
+    weather = box(page, "weather_over_time")
+    plots = weather.locator(".uplot")
+    expect(plots).to_have_count(4, timeout=WAIT_MS)
+    assert weather.locator(".frame").evaluate("e => e.scrollHeight <= e.clientHeight")
+    places: list[dict[str, float]] = [plots.nth(i).locator(".u-over").evaluate(PLACE) for i in range(4)]
+    assert len({(p["x"], p["width"], p["height"]) for p in places}) == 1  # the same times, one below the other
+    assert all(a["y"] + a["height"] < b["y"] for a, b in pairwise(places))
+    page.mouse.move(places[1]["x"] + places[1]["width"] * 0.4, places[1]["y"] + 10)
+    moment = plots.first.locator(".u-legend tr").first
+    expect(moment).not_to_contain_text("12:11:30")  # the last one, which it says while nobody points
+    said = [moment.inner_text().strip()[-8:]]
+    said += [plots.nth(i).locator(".u-legend tr").nth(1).inner_text() for i in range(4)]
+    weather.get_by_role("button", name="Show Weather over time as a table").click()
+    row = weather.locator("tbody tr", has_text=said[0]).locator("td").all_inner_texts()
+    names = {"temperature": "°C", "humidity": "%", "wind": "km/h", "rain": "mm"}
+    for line, value, (name, unit) in zip(said[1:], row[1:], names.items(), strict=True):
+        assert re.fullmatch(rf"{name}\W*" + re.escape(value if value == "–" else f"{value} {unit}"), line), (said, row)
+    weather.get_by_role("button", name="Show Weather over time as a chart").click()
+    expect(plots).to_have_count(4)
+    before = page.evaluate("history.length")
+    page.mouse.move(places[2]["x"] + places[2]["width"] * 0.2, places[2]["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(places[2]["x"] + places[2]["width"] * 0.6, places[2]["y"] + 10, steps=4)
+    page.mouse.up()
+    page.wait_for_url(lambda url: HOUR not in url, timeout=WAIT_MS)
+    assert page.evaluate("history.length") == before + 1  # chosen once, not once a panel
 
 
 def test_states_of_a_tile_look_different(lake: VariedLake, site: str, open_page: Any) -> None:

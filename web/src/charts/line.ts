@@ -1,4 +1,4 @@
-// Receives lines; draws them with uPlot into an element. A new theme or width draws anew, new data only move the lines.
+// Receives lines of one unit; draws them with uPlot into an element. New data only move the lines.
 
 import "uplot/dist/uPlot.min.css";
 import uPlot from "uplot";
@@ -6,16 +6,16 @@ import { type Zone, zoneName } from "../format";
 import type { Theme } from "../state/prefs.svelte";
 import { amount } from "./options";
 import { dash, ink, seriesColor } from "./palette";
-import type { Lines } from "./shape";
+import type { Line, Lines, Panel } from "./shape";
 
 const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
+const FONT = "11px system-ui, sans-serif";
 const DAY_S = 86_400;
 const WHOLE = Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
 
 export interface LineLook {
   readonly theme: Theme;
   readonly zone: Zone;
-  readonly unit: string;
   readonly width: number;
   readonly height: number;
   /** Called with the ends of a range that was dragged over, ms since 1970 where x is time. */
@@ -41,10 +41,20 @@ export function timeLabels(splits: readonly (number | null)[], step: number, zon
   });
 }
 
-export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot {
+/** One of several panels over the same times. */
+export interface Among {
+  /** Panels of one name move their cursors together. */
+  readonly sync: string;
+  /** It has the labels of time for all. */
+  readonly lowest: boolean;
+}
+
+const MOVES = new Set(["mousemove", "mouseleave"]); // a drag stays with the panel that it began in
+
+export function drawLine(box: HTMLElement, lines: Lines, panel: Panel, look: LineLook, among: Among | null): uPlot {
   const colors = ink(box);
   const grid = { stroke: colors.line, width: 1 };
-  const axis = { stroke: colors.soft, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const axis = { stroke: colors.soft, grid, ticks: { show: false }, font: FONT };
   const moment = clock(look.zone, {
     day: "numeric",
     month: "short",
@@ -52,16 +62,27 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
     minute: "2-digit",
     second: "2-digit",
   });
-  const whole = lines.series.every((s) => s.values.every((v) => v === null || Number.isInteger(v)));
+  const drawn = panel.of.map((i) => ({
+    ...(lines.series[i] as Line),
+    color: seriesColor(look.theme, i),
+    dash: dash(i),
+  }));
+  const labelled = among === null || among.lowest;
+  const whole = drawn.every((s) => s.values.every((v) => v === null || Number.isInteger(v)));
   return new uPlot(
     {
       width: look.width,
       height: look.height,
-      padding: [8, 26, 0, 0],
+      padding: [8, 26, among ? 3 : 0, 0],
       scales: { x: { time: lines.time }, y: { range: (_, min, max) => range(min, max) } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName(look.zone)),
-      legend: { show: true, live: true },
-      cursor: { y: false, drag: { x: look.onrange !== undefined, y: false, setScale: false }, points: { size: 6 } },
+      legend: { show: true, live: true, ...(among ? { mount: (plot, legend) => plot.root.prepend(legend) } : {}) },
+      cursor: {
+        y: false,
+        drag: { x: look.onrange !== undefined, y: false, setScale: false },
+        points: { size: 6 },
+        ...(among ? { sync: { key: among.sync, filters: { pub: (type) => MOVES.has(type) } } } : {}),
+      },
       hooks: {
         ready: [last],
         setData: [last],
@@ -80,16 +101,19 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
       axes: [
         {
           ...axis,
-          size: 26,
+          size: labelled ? 26 : 0,
           gap: 3,
-          ...(lines.time
-            ? { space: 64, values: (_, splits, _axis, _space, step) => timeLabels(splits, step, look.zone) }
-            : {}),
+          ...(!labelled
+            ? { space: 64, values: (_, splits) => splits.map(() => "") }
+            : lines.time
+              ? { space: 64, values: (_, splits, _axis, _space, step) => timeLabels(splits, step, look.zone) }
+              : {}),
         },
         {
           ...axis,
           size: 44,
           gap: 3,
+          ...(among ? { label: panel.unit, labelSize: 15, labelGap: 0, labelFont: FONT, space: 12 } : {}),
           ...(whole ? { incrs: WHOLE } : {}),
           values: (_, splits) => splits.map((v) => (v === null ? "" : short.format(v))),
         },
@@ -99,17 +123,17 @@ export function drawLine(box: HTMLElement, lines: Lines, look: LineLook): uPlot 
           label: "",
           value: (_, v) => (v === null ? "" : lines.time ? moment.format(v * 1000) : String(v)),
         },
-        ...lines.series.map((s, i) => ({
+        ...drawn.map((s) => ({
           label: s.name,
-          stroke: seriesColor(look.theme, i),
-          dash: dash(i),
+          stroke: s.color,
+          dash: s.dash,
           width: 1.6,
           spanGaps: false,
-          value: (_: uPlot, v: number | null) => (v === null || v === undefined ? "–" : amount(v, look.unit)),
+          value: (_: uPlot, v: number | null) => (v === null || v === undefined ? "–" : amount(v, panel.unit)),
         })),
       ],
     },
-    data(lines),
+    data(lines, panel),
     box,
   );
 }
@@ -120,8 +144,8 @@ function last(plot: uPlot): void {
   if (at >= 0) plot.setLegend({ idx: at }, false);
 }
 
-export function data(lines: Lines): uPlot.AlignedData {
-  return [[...lines.x], ...lines.series.map((s) => [...s.values])];
+export function data(lines: Lines, panel: Panel): uPlot.AlignedData {
+  return [[...lines.x], ...panel.of.map((i) => [...(lines.series[i] as Line).values])];
 }
 
 /** From zero where the numbers come near it, with a little air above. */

@@ -36,7 +36,19 @@ export interface Lines {
   readonly time: boolean;
   /** Seconds since 1970 where `time`. Ascending. */
   readonly x: readonly number[];
-  readonly series: readonly { readonly name: string; readonly values: readonly (number | null)[] }[];
+  readonly series: readonly Line[];
+}
+
+export interface Line {
+  readonly name: string;
+  readonly unit: string;
+  readonly values: readonly (number | null)[];
+}
+
+/** Lines that may share an axis: those of one unit, by their number among all. */
+export interface Panel {
+  readonly unit: string;
+  readonly of: readonly number[];
 }
 
 export const MAX_BARS = 40;
@@ -150,17 +162,28 @@ export function lines(columns: readonly Column[], rows: readonly Row[], choice: 
   };
   const at = [...new Set(rows.map(read).filter((v) => v !== null))].sort((a, b) => a - b);
   const place = new Map(at.map((v, i) => [v, i]));
-  const found = new Map<string, (number | null)[]>();
+  const found = new Map<string, { unit: string; values: (number | null)[] }>();
   for (const row of rows) {
     const where = place.get(read(row) as number);
     if (where === undefined) continue;
     const into =
       series >= 0 ? [[label(row[series]), y[0]] as const] : y.map((i) => [(columns[i] as Column).name, i] as const);
     for (const [name, index] of into) {
-      const values = found.get(name) ?? new Array<number | null>(at.length).fill(null);
-      values[where] = toNumber(row[index as number]);
-      found.set(name, values);
+      const unit = columns[index as number]?.unit ?? "";
+      const line = found.get(name) ?? { unit, values: new Array<number | null>(at.length).fill(null) };
+      line.values[where] = toNumber(row[index as number]);
+      found.set(name, line);
     }
   }
-  return { time, x: at, series: [...found].slice(0, MAX_LINES).map(([name, values]) => ({ name, values })) };
+  return { time, x: at, series: [...found].slice(0, MAX_LINES).map(([name, line]) => ({ name, ...line })) };
+}
+
+/** A panel each unit, in the order of the lines. Where `unit` is given it is that of every line. */
+export function panels(lines: Lines, unit: string): Panel[] {
+  const found = new Map<string, number[]>();
+  lines.series.forEach((line, i) => {
+    const one = unit || line.unit;
+    found.set(one, [...(found.get(one) ?? []), i]);
+  });
+  return [...found].map(([unit, of]) => ({ unit, of }));
 }

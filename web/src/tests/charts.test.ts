@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { timeLabels } from "../charts/line";
 import { options, describe as say } from "../charts/options";
-import { atMost, type Column, choose, group, lines, toMs } from "../charts/shape";
+import { heights } from "../charts/panels";
+import { atMost, type Column, choose, group, lines, panels, toMs } from "../charts/shape";
 
 const make: Column = { name: "make", type: "string" };
 const n: Column = { name: "n", type: "int64" };
@@ -60,9 +61,27 @@ describe("what a chart draws", () => {
     expect(found.time).toBe(true);
     expect(found.x).toHaveLength(3);
     expect(found.series).toEqual([
-      { name: "car", values: [1, null, 3] },
-      { name: "bus", values: [null, 2, null] },
+      { name: "car", unit: "", values: [1, null, 3] },
+      { name: "bus", unit: "", values: [null, 2, null] },
     ]);
+  });
+
+  it("gives each unit a panel of its own, so that no one reads °C off an axis of mm", () => {
+    const columns = [at, kmh, n, { name: "gusts", type: "double", unit: "km/h" }];
+    const found = lines(columns, [["2026-11-24T10:00:00Z", 40, 7, 90]], {});
+    expect(panels(found, "")).toEqual([
+      { unit: "km/h", of: [0, 2] },
+      { unit: "", of: [1] },
+    ]);
+    expect(panels(found, "m/s")).toEqual([{ unit: "m/s", of: [0, 1, 2] }]);
+    const split = lines([at, make, kmh], [["2026-11-24T10:00:00Z", "BMW", 40]], {});
+    expect(panels(split, "")).toEqual([{ unit: "km/h", of: [0] }]);
+  });
+
+  it("makes the plots of all panels equally high, and none too low to read", () => {
+    expect(heights(226, 1)).toEqual([226]);
+    expect(heights(268, 4)).toEqual([50, 50, 50, 76]);
+    expect(heights(60, 2)).toEqual([40, 66]);
   });
 
   it("reads a time without an offset as UTC, as the lake means it", () => {

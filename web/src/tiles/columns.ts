@@ -10,13 +10,9 @@ export function nameOf(column: Column): string {
   return known.replace(/^_kafka_/, "").replaceAll("_", " ");
 }
 
-/** Columns as a table or chart shows them; `alone` when the unit stands nowhere else. A year is a name, not an amount. */
-export function shownColumns(columns: readonly Column[], alone: boolean): Column[] {
-  return columns.map((c) => ({
-    name: alone && c.unit ? `${nameOf(c)}, ${c.unit}` : nameOf(c),
-    type: c.name === "year" ? "text" : c.type,
-    unit: alone ? null : c.unit,
-  }));
+/** Columns as a table or chart shows them. A year is a name, not an amount. */
+export function shownColumns(columns: readonly Column[]): Column[] {
+  return columns.map((c) => ({ name: nameOf(c), type: c.name === "year" ? "text" : c.type, unit: c.unit }));
 }
 
 /** Rows whose step of time lies within what the range and the lake cover: a step just begun would look like a fall.
