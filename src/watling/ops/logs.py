@@ -20,7 +20,7 @@ MAX_BYTES = 10 * 1024 * 1024
 KEPT = 4
 HIDDEN = "••••"
 SHORTEST_SECRET = 4  # anything shorter would blank out ordinary words
-DELETES = "pyiceberg.catalog"  # warns of a file to delete that upkeep has deleted already; what stays, orphan removal finds
+DELETES = "pyiceberg.catalog"  # warns of files that upkeep has deleted already; what stays, orphan removal finds
 NOISY = ("urllib3", "httpcore", "httpx", "sqlalchemy", "pyiceberg", "jgo", "asyncio", "numba", "uvicorn")
 
 
