@@ -22,6 +22,7 @@ from watling.broker.columns import copied
 from watling.broker.errors import BrokerUnreachable
 from watling.contracts.records import RECORDS
 from watling.errors import WatlingError
+from watling.ops.memory import let_compiler_go
 
 log = logging.getLogger(__name__)
 
@@ -297,6 +298,7 @@ class Fetcher:
                 done.bytes += int(self._totals[2] + self._totals[3] + self._totals[5] + self._totals[6])
                 done.moved = True
             self._release(stop)
+            let_compiler_go()
             if self._begin < self._end and not self._event():
                 return False
             if self._error is not None:

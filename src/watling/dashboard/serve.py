@@ -13,6 +13,7 @@ from watling.contracts import Contract
 from watling.dashboard.app import Feed, create_app, follow_broker, read_one
 from watling.dashboard.status import StatusSource
 from watling.errors import UsageError
+from watling.ops.memory import release_early
 
 GRACE_S = 3
 MAX_MESSAGE_BYTES = 4096  # viewers send confirmations only
@@ -61,6 +62,7 @@ def serve(
     Raises:
         PortTaken: before anything starts.
     """
+    release_early()
     bound = listen(settings)
     feeds = follow_broker(settings, contracts) if feeds is None else feeds
     app = create_app(settings, contracts=contracts, status=status, feeds=feeds, read_record=read_one(settings))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,11 +30,17 @@ def release_early() -> None:
             mallopt(option, value)
 
 
-def let_code_go(library: str) -> None:
-    """Drop the resident pages of a loaded library's machine code, for one that has done its work (a compiler).
+@lru_cache
+def let_compiler_go() -> None:
+    """Once what numba compiles has run: of LLVM's 70 MB some 18 are needed from then on. Later calls do nothing."""
+    _let_code_go("libllvmlite")
 
-    `library` is a part of its file name. Nothing is unloaded: code that runs again is read again from the file, page by
-    page. Only executable mappings of the file that nobody may write to are touched, so no data can be lost.
+
+def _let_code_go(library: str) -> None:
+    """Drop the resident pages of a loaded library's machine code. `library` is a part of its file name.
+
+    Nothing is unloaded: code that runs again is read again from the file, page by page. Only executable mappings of the
+    file that nobody may write to are touched, so no data can be lost.
     """
     if sys.platform != "linux":
         return

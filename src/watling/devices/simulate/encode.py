@@ -15,6 +15,8 @@ import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
+from watling.ops.memory import let_compiler_go
+
 NUMBER, TEXT, TIME, UUID, LITERAL = range(5)
 WIDTH = {NUMBER: 24, TIME: 26, UUID: 38, LITERAL: 0}
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
@@ -94,6 +96,7 @@ class Template:
             out,
             ends,
         )
+        let_compiler_go()
         return pa.BinaryArray.from_buffers(pa.binary(), rows, [None, pa.py_buffer(ends), pa.py_buffer(out[:size])])
 
 

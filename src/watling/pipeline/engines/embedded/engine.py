@@ -26,7 +26,7 @@ from watling.lake.commit import TRANSIENT, Committer
 from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
 from watling.lake.objects import ObjectStore
 from watling.lake.state import StreamState
-from watling.ops.memory import let_code_go, release_early
+from watling.ops.memory import release_early
 from watling.pipeline.engines import lifecycle
 from watling.pipeline.engines.embedded.pipe import Budget, Pipe
 from watling.pipeline.engines.embedded.reader import Reader
@@ -114,7 +114,6 @@ class _Engine:
         self.streams: dict[str, _Stream] = {}
         self.writer = lifecycle.writer_name("embedded")
         self._fenced: FencedError | None = None
-        self._compiled = False
 
     def run(self, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
         began = time.monotonic()
@@ -232,9 +231,6 @@ class _Engine:
         return full or starved or ended or at_end or time.monotonic() - stream.committed_at >= stream.interval_s
 
     def _commit(self, due: list[_Stream]) -> None:
-        if not self._compiled:
-            let_code_go("libllvmlite")  # the fetch was compiled when it began; 50 MB of compiler remain
-            self._compiled = True
         try:
             admin.topic_ids(self.settings, [s.contract.topic for s in due])
             prepared: dict[str, Prepared] = {}
