@@ -1,14 +1,22 @@
-"""The past of a stream when the lake fails while it is read."""
+"""The past of a stream when the lake fails while it is read, and when it runs for weeks."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
+import psutil
 import pyarrow as pa
 import pytest
 
+from tests.unit.pipeline.batches import records
+from watling.contracts import load_contracts
+from watling.ops.memory import release_early
+from watling.pipeline import plan
+from watling.pipeline.engines.judged import RECENT, good
 from watling.pipeline.engines.recent import IDS, RecentIds
 from watling.pipeline.transforms.fingerprint import fingerprint
 
@@ -34,3 +42,23 @@ def test_a_load_that_failed_is_not_taken_for_an_empty_past(tmp_path: Path) -> No
         recent.among(rows)
     fails = False
     assert recent.among(rows)["id"].to_pylist() == ["a"]
+
+
+def test_many_commits_of_one_row_take_no_more_memory_than_few(tmp_path: Path) -> None:
+    """A quiet stream commits a row a second: what is kept of each must not be counted as the row's few bytes alone."""
+    release_early()  # as a pipeline does
+    vehicle = load_contracts(None)["vehicle"]
+    recent = RecentIds(vehicle.dedup_window_s, 6 << 20, lambda low, high: iter(()), tmp_path)
+    process = psutil.Process()
+
+    def commit(count: int) -> int:
+        for _ in range(count):
+            value = {"id": str(uuid4()), "vehicle_id": "v", "timestamp": NOON.isoformat(), "location": [51.5, -0.1]}
+            rows = good(plan.shape(records([json.dumps(value).encode()]), vehicle), RECENT.names)
+            assert rows.num_rows == 1
+            recent.among(rows)
+            recent.add(rows)
+        return int(process.memory_info().rss)
+
+    few = commit(250)
+    assert commit(750) - few < 16 << 20

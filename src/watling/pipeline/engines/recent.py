@@ -24,6 +24,7 @@ from watling.pipeline.transforms.fingerprint import fingerprint
 SECOND_US = 1_000_000
 MIN_WIDTH_S = 60
 EXACT_BYTES = 8 * 1024 * 1024
+TABLE_BYTES = 4096  # what a table takes beside its values, however few: a quiet stream commits some a second
 EXACT_SHARE = 8  # at most one part in so many of the memory for ids is for those held as they are
 MAX_RANGES = 8
 PROBES = 4096  # look-ups in a file at a time: each may touch a page of it
@@ -95,6 +96,10 @@ def _among(run: np.ndarray, fingerprints: np.ndarray) -> np.ndarray:
     return found
 
 
+def _held(fingerprints: np.ndarray, kept: pa.Table) -> int:
+    return int(kept.nbytes + fingerprints.nbytes + TABLE_BYTES)
+
+
 class RecentIds:
     """The past of one stream, as far as duplicates need it. Used by one thread.
 
@@ -142,18 +147,18 @@ class RecentIds:
         """Remember landed rows (`id`, `event_time`, `_fingerprint`), after their commit."""
         if rows.num_rows == 0 or self._window_us == 0:
             return
-        fingerprints = rows["_fingerprint"].to_numpy()
+        fingerprints = np.array(rows["_fingerprint"])  # a copy: DuckDB's buffers hold 2,048 rows, even for one
         keys = rows["event_time"].cast(pa.int64()).to_numpy() // self._width_us
         for key in np.unique(keys):
             bucket = self._buckets.get(int(key))
             if bucket is not None:  # one that is not loaded will be read from the lake with these rows in it
                 bucket.add(np.sort(fingerprints[keys == key]))
-        kept = rows.select(["id", "event_time"]).cast(IDS).combine_chunks()  # a copy: what it was part of is let go
+        kept = rows.select(["id", "event_time"]).cast(IDS).take(np.arange(rows.num_rows))  # a copy too: its text lay in
+        # one piece with the text of all columns
         self._exact.append((fingerprints, kept))
-        self._exact_bytes += kept.nbytes + fingerprints.nbytes
+        self._exact_bytes += _held(fingerprints, kept)
         while self._exact_bytes > self._exact_limit and len(self._exact) > 1:
-            old, table = self._exact.popleft()
-            self._exact_bytes -= table.nbytes + old.nbytes
+            self._exact_bytes -= _held(*self._exact.popleft())
 
     def forget(self) -> None:
         """Somebody else landed rows in the table: read again what is needed."""

@@ -231,15 +231,13 @@ class _Engine:
         return full or starved or ended or at_end or time.monotonic() - stream.committed_at >= stream.interval_s
 
     def _commit(self, due: list[_Stream]) -> None:
-        try:
-            admin.topic_ids(self.settings, [s.contract.topic for s in due])
-            prepared: dict[str, Prepared] = {}
-            for stream, result in zip(due, self.judges.map(self._prepare, due), strict=True):
-                if isinstance(result, WatlingError):
-                    self._end_stream(stream, result)
-                elif result is not None:
-                    prepared[stream.contract.name] = result
-            # once more: what was taken above may have been fetched after the first answer
+        prepared: dict[str, Prepared] = {}
+        for stream, result in zip(due, self.judges.map(self._prepare, due), strict=True):
+            if isinstance(result, WatlingError):
+                self._end_stream(stream, result)
+            elif result is not None:
+                prepared[stream.contract.name] = result
+        try:  # after the batches are taken: all of them was fetched before this answer
             ids = admin.topic_ids(self.settings, [s.contract.topic for s in due])
         except WatlingError as error:  # whether the offsets still mean this topic cannot be known: hold the batches
             log.warning("broker away, commits wait: %s", error.message)
