@@ -176,3 +176,32 @@ def test_colour_by_type_changes_the_legend_and_the_map(parked: str, open_page: A
     expect(tools).to_contain_text("motorcycle")
     page.wait_for_timeout(800)
     assert page.locator(".maplibregl-canvas").screenshot() != by_speed
+
+
+def test_on_the_phone_the_legend_is_folded_and_opens_by_a_button(parked: str, open_page: Any, tmp_path: Any) -> None:
+    """On a phone the map is small: what explains it must not lie on it until it is asked for."""
+    page = open_page(parked, viewport={"width": 390, "height": 844})
+    expect(page.locator(".maplibregl-canvas")).to_be_visible(timeout=WAIT_MS)
+    button = page.get_by_role("button", name="Legend and tools")
+    marks = page.get_by_text("silent", exact=False).first
+    area = page.get_by_role("button", name="Area", exact=True)
+    expect(button).to_have_attribute("aria-expanded", "false")
+    expect(area).to_be_hidden()
+    place = button.bounding_box()
+    assert place is not None
+    assert place["height"] >= 44
+    page.screenshot(path=tmp_path / "folded.png")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    expect(area).to_be_visible()
+    expect(marks).to_be_visible()
+    page.screenshot(path=tmp_path / "open.png")
+    area.focus()
+    page.keyboard.press("Escape")
+    expect(area).to_be_hidden()
+    button.click()
+    area.click()  # to draw on the map, which must be free for it
+    expect(area).to_be_hidden()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(button).to_be_hidden()
+    expect(page.get_by_role("group", name="Map tools").get_by_role("button", name="Density")).to_be_visible()

@@ -4,6 +4,7 @@ import type { Kind } from "../map/kinds";
 
 export const mapText = {
   tools: "Map tools",
+  fold: "Legend and tools",
   colorBy: "Colour by",
   bySpeed: "Speed",
   byType: "Type",
