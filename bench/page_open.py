@@ -74,9 +74,9 @@ def main() -> None:
         browser.close()
     floor = statistics.median(seen["bare answer"])
     print(f"{options.vehicles:,} vehicles, {options.times} opens, load {os.getloadavg()[0]:.1f}")
-    for step, took in seen.items():
-        middle = statistics.median(took)
-        print(f"  {step:20} median {middle:5.2f} s  max {max(took):5.2f} s  {middle / floor:4.1f} x the bare answer")
+    for step, times in seen.items():
+        middle = statistics.median(times)
+        print(f"  {step:20} median {middle:5.2f} s  max {max(times):5.2f} s  {middle / floor:4.1f} x the bare answer")
 
 
 if __name__ == "__main__":
