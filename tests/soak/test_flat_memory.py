@@ -24,6 +24,8 @@ EVERY_S = 2.0
 VIEWERS = 3
 WHOLE_RUN = ("broker", "page", "pipeline", "simulator")
 MUCH = 1.2  # of the second quarter, when all is warm
+PIPELINE_MB = 500
+BROKER_MB = 450  # Java fills the 256 MB of heap that it is let have whenever it likes, and maps its logs
 NUMBER = re.compile(rb'"seq":\s*(\d+)')
 
 
@@ -46,13 +48,16 @@ def test_an_hour_of_watching_takes_no_more_memory_than_a_quarter_of_it(home: Hom
             held[name].append(process.memory_info().rss / 1e6)
         time.sleep(EVERY_S)
     watching.join()
+    quarter = len(held["page"]) // 4
+    grown = {}
     for name, seen in held.items():
-        quarter = len(seen) // 4
         second, last = (statistics.median(seen[i * quarter : (i + 1) * quarter]) for i in (1, 3))
+        grown[name] = last / second
         print(f"{name}: {second:.0f} MB in the second quarter, {last:.0f} in the last, at most {max(seen):.0f}")
-        if seconds >= LONG_S:
-            assert last < MUCH * second, name
-            assert name != "pipeline" or max(seen) < 500
+    if seconds >= LONG_S:
+        assert max(held["broker"]) < BROKER_MB
+        assert max(held["pipeline"]) < PIPELINE_MB
+        assert all(share < MUCH for name, share in grown.items() if name != "broker"), grown
     assert all(frames > seconds / 4 for frames in watching.frames), watching.frames
     assert all(process.is_running() for process in parts.values())
     assert all(home.part(name).get("restarts", 0) == 0 for name in parts)
