@@ -112,6 +112,7 @@ def test_lost_server_blanks_nothing_and_comes_back(open_page: Any) -> None:
         page = open_page(address, noise=("Failed to load resource: net::ERR_",))  # refused, reset or not connected
         expect(page.locator("#panel tbody tr")).to_have_count(30, timeout=WAIT_MS)
         expect(tile(page, "vehicle")).to_have_attribute("data-state", "live", timeout=WAIT_MS)
+        expect(page.locator("[data-draw-ms]")).to_be_visible(timeout=WAIT_MS)  # the map's own parts are loaded too
     expect(tile(page, "vehicle")).to_have_attribute("data-state", "disconnected", timeout=WAIT_MS)
     expect(page.get_by_test_id("lost")).to_contain_text("Connection lost")
     expect(tile(page, "vehicle").locator("[data-value=landed]")).to_have_text(re.compile(r"^[\d,]+$"))

@@ -19,7 +19,7 @@ from tests.integration.cli.test_up import Home, home
 __all__ = ["home"]
 
 pytestmark = [pytest.mark.integration]
-SHORT_S, LONG_S = 40, 3600
+SHORT_S, LONG_S = 20, 3600
 EVERY_S = 2.0
 VIEWERS = 3
 WHOLE_RUN = ("broker", "page", "pipeline", "simulator")
