@@ -52,7 +52,7 @@ def opened(browser: Browser, address: str) -> dict[str, float]:
     tab.click()
     expect(tab).to_have_attribute("aria-selected", "true", timeout=WAIT_MS)
     click = time.perf_counter() - begun
-    page.wait_for_function("document.querySelector('[data-draw-ms]') !== null", timeout=WAIT_MS)
+    page.locator("[data-draw-ms]").wait_for(timeout=WAIT_MS)
     drawn = time.perf_counter() - begun
     paint = page.evaluate(PAINT) / 1000
     context.close()
