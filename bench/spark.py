@@ -11,7 +11,8 @@ Start is from the beginning of the process to that of its first batch. CPU is th
 the largest sum of their resident sizes. `--partitions` does all of it for each of these numbers of the topic's
 partitions. With `--snapshots N` a third pass of Watling's ways reads into a table that has had N commits already, kept up
 as the pipeline does it. `--batch` is the most that a batch of the two Spark ways to Iceberg holds; the tutorial's job
-reads all in one, the embedded engine commits by the clock. Last, the steps of Watling on Spark: by its own clock, and those of its first job one on top of the other.
+reads all in one, the embedded engine commits by the clock. Last, the steps of Watling on Spark: by its own clock, and
+those of its first job one on top of the other.
 
 Needs PySpark (`watling[spark]`, in the development environment) and a JDK, else the Spark ways are left out and the
 output says so.

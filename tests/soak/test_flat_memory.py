@@ -1,4 +1,4 @@
-"""An hour of a city with the page watched: `make soak` takes the hour, CI a minute of the same."""
+"""An hour of a city with the page watched: `make soak` takes the hour, CI a short form of the same."""
 
 from __future__ import annotations
 

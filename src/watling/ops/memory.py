@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ def release_early() -> None:
             mallopt(option, value)
 
 
-@lru_cache
+@cache
 def let_compiler_go() -> None:
     """Once what numba compiles has run: of LLVM's 70 MB some 18 are needed from then on. Later calls do nothing."""
     _let_code_go("libllvmlite")

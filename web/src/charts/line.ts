@@ -10,6 +10,7 @@ import type { Line, Lines, Panel } from "./shape";
 
 const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
 const FONT = "11px system-ui, sans-serif";
+export const LABELS_PX = 26; // of the times below a plot
 const DAY_S = 86_400;
 const WHOLE = Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
 
@@ -101,7 +102,7 @@ export function drawLine(box: HTMLElement, lines: Lines, panel: Panel, look: Lin
       axes: [
         {
           ...axis,
-          size: labelled ? 26 : 0,
+          size: labelled ? LABELS_PX : 0,
           gap: 3,
           ...(!labelled
             ? { space: 64, values: (_, splits) => splits.map(() => "") }

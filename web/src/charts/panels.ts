@@ -1,9 +1,8 @@
 // Receives lines and their panels; draws a plot each panel, one below the other, with one cursor for all.
 
-import { data, drawLine, type LineLook } from "./line";
+import { data, drawLine, LABELS_PX, type LineLook } from "./line";
 import type { Lines, Panel } from "./shape";
 
-const LABELS_PX = 26; // of the times below the lowest plot
 const LEAST_PX = 40; // of a plot: two labels of its axis
 const OWN_LEGEND_PX = 18; // above each of several plots
 const LEGEND_PX = 30; // below a single one: whoever gives the height has left room for it

@@ -84,6 +84,7 @@ class TimeMachine {
         try {
           const before = this.extent;
           this.extent = held(await get<Record<string, Extent>>("/api/extent", leaving.signal), filter.now());
+          this.#player.end = this.extent?.last ?? Infinity;
           this.looked = true;
           // rows of the moment shown may have landed since
           if (before && this.now !== null && this.now > before.last && this.#player.speed === 0) this.#seek(this.now);
@@ -164,7 +165,6 @@ class TimeMachine {
   #step(): void {
     this.#loop = requestAnimationFrame(() => this.#step());
     const player = this.#player;
-    player.end = this.extent?.last ?? Infinity;
     player.step();
     this.waiting = player.waiting;
     const page = performance.now();

@@ -147,14 +147,14 @@ class RecentIds:
         """Remember landed rows (`id`, `event_time`, `_fingerprint`), after their commit."""
         if rows.num_rows == 0 or self._window_us == 0:
             return
-        fingerprints = np.array(rows["_fingerprint"])  # a copy: DuckDB's buffers hold 2,048 rows, even for one
+        # copies: DuckDB's buffers hold 2,048 rows even for one, and a column's text lies in one piece with that of all
+        fingerprints = np.array(rows["_fingerprint"])
+        kept = rows.select(["id", "event_time"]).cast(IDS).take(np.arange(rows.num_rows))
         keys = rows["event_time"].cast(pa.int64()).to_numpy() // self._width_us
         for key in np.unique(keys):
             bucket = self._buckets.get(int(key))
             if bucket is not None:  # one that is not loaded will be read from the lake with these rows in it
                 bucket.add(np.sort(fingerprints[keys == key]))
-        kept = rows.select(["id", "event_time"]).cast(IDS).take(np.arange(rows.num_rows))  # a copy too: its text lay in
-        # one piece with the text of all columns
         self._exact.append((fingerprints, kept))
         self._exact_bytes += _held(fingerprints, kept)
         while self._exact_bytes > self._exact_limit and len(self._exact) > 1:
