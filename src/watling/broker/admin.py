@@ -6,19 +6,22 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from confluent_kafka.admin import OffsetSpec as OffsetSpec  # type: ignore[attr-defined]
 
-from watling.broker.client import admin_client, client_config
+from watling.broker.asker import Asker
+from watling.broker.client import admin_client, admin_config, client_config
 from watling.broker.errors import BrokerUnreachable, KafkaRefused
+from watling.broker.librdkafka import error_text
 from watling.config import Settings
 from watling.contracts.model import Contract
+from watling.errors import WatlingError
 
 TIMEOUT_S = 10.0
 EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -29,25 +32,40 @@ FOR_A_MOMENT = (  # of a topic just made, or a broker just started
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._NOENT,  # librdkafka's own word for "no leaders found"
 )
+SILENT = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+)
 T = TypeVar("T")
 CLIENTS_KEPT = 4
-_clients: OrderedDict[tuple[tuple[str, str | int | float | bool], ...], AdminClient] = OrderedDict()
-_lock = threading.Lock()
 
 
-def _client(settings: Settings) -> AdminClient:
+class _Kept(Generic[T]):
     """One client a process and cluster: each keeps threads and connections of its own. The last few are kept.
 
     Hold it until the answer is there: a client that nobody holds ends, and its questions with it.
     """
-    key = tuple(sorted(client_config(settings).items()))
-    with _lock:
-        if key not in _clients:
-            _clients[key] = admin_client(settings)
-        _clients.move_to_end(key)
-        while len(_clients) > CLIENTS_KEPT:
-            _clients.popitem(last=False)
-        return _clients[key]
+
+    def __init__(self, make: Callable[[Settings], T]) -> None:
+        self._make = make
+        self._clients: OrderedDict[tuple[tuple[str, str | int | float | bool], ...], T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, settings: Settings) -> T:
+        key = tuple(sorted(client_config(settings).items()))
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._make(settings)
+            self._clients.move_to_end(key)
+            while len(self._clients) > CLIENTS_KEPT:
+                self._clients.popitem(last=False)
+            return self._clients[key]
+
+
+_client = _Kept[AdminClient](admin_client)
+_asker = _Kept[Asker](lambda settings: Asker(admin_config(settings)))
 
 
 def _unreachable(settings: Settings, error: object) -> BrokerUnreachable:
@@ -65,16 +83,14 @@ def _wait(settings: Settings, future: Future[T], timeout_s: float = TIMEOUT_S) -
     except FutureTimeout:
         raise _unreachable(settings, "no answer in time") from None
     except KafkaException as error:
-        if error.args[0].code() in (
-            KafkaError._TRANSPORT,
-            KafkaError._ALL_BROKERS_DOWN,
-            KafkaError._TIMED_OUT,
-            KafkaError.REQUEST_TIMED_OUT,
-        ):
-            raise _unreachable(settings, error.args[0].str()) from None
-        raise KafkaRefused(
-            f"Kafka at {settings.bootstrap_servers} refused: {error.args[0].str()}", error.args[0].code()
-        ) from None
+        raise _said(settings, error.args[0].code(), error.args[0].str()) from None
+
+
+def _said(settings: Settings, code: int, text: str) -> WatlingError:
+    """What that answer of Kafka's client means."""
+    if code in SILENT:
+        return _unreachable(settings, text)
+    return KafkaRefused(f"Kafka at {settings.bootstrap_servers} refused: {text}", code)
 
 
 def ping(settings: Settings, timeout_s: float = 3.0) -> str:
@@ -156,16 +172,16 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     Raises:
         BrokerUnreachable: nobody answers within the time, or only a broker that has just started and, under ZooKeeper,
             has not heard yet what there is: that a topic is not there is not to be believed then.
+        KafkaRefused: Kafka answers with an error.
     """
+    asked = sorted(set(topics))
     found = {}
-    client = _client(settings)
-    asked = client.describe_topics(TopicCollection(sorted(set(topics))), request_timeout=TIMEOUT_S)
-    for name, future in asked.items():
-        try:
-            found[name] = str(_wait(settings, future).topic_id)
-        except KafkaRefused as error:
-            if error.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
+    failed, answers = _asker(settings).topic_ids(asked, TIMEOUT_S) if asked else (0, {})
+    for name, answer in [("", failed), *answers.items()]:
+        if isinstance(answer, str):
+            found[name] = answer
+        elif answer not in (KafkaError.NO_ERROR, KafkaError.UNKNOWN_TOPIC_OR_PART):
+            raise _said(settings, answer, error_text(answer))
     if len(found) < len(asked) and not brokers(settings):
         raise _unreachable(settings, "it has just started and knows no broker yet")
     return found

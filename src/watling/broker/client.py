@@ -65,8 +65,13 @@ def producer_config(settings: Settings) -> ClientConfig:
     return config
 
 
-def admin_client(settings: Settings) -> AdminClient:
-    """A client for topics and offsets."""
+def admin_config(settings: Settings) -> ClientConfig:
+    """For clients that ask and change what there is."""
     config = client_config(settings)
     config["socket.timeout.ms"] = 10_000
-    return AdminClient(config, logger=log)
+    return config
+
+
+def admin_client(settings: Settings) -> AdminClient:
+    """A client for topics and offsets."""
+    return AdminClient(admin_config(settings), logger=log)

@@ -54,8 +54,11 @@ FIXED: dict[str, object] = {
 }
 """What the promise of exactly once rests on; a caller's settings do not change it."""
 
-_CONSUMER = 1
-_OLDEST = 0x02000000
+TIMED_OUT = -185
+ANY_OPERATION = 0  # of the options of a question to the cluster
+
+_PRODUCER, _CONSUMER = 0, 1
+_OLDEST = 0x02030000  # describes topics
 _ERRSTR = 512
 
 
@@ -144,6 +147,19 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     ),
     "rd_kafka_metadata": (c_int, (c_void_p, c_int, c_void_p, POINTER(POINTER(_Metadata)), c_int)),
     "rd_kafka_metadata_destroy": (None, (c_void_p,)),
+    "rd_kafka_AdminOptions_new": (c_void_p, (c_void_p, c_int)),
+    "rd_kafka_AdminOptions_set_request_timeout": (c_int, (c_void_p, c_int, POINTER(c_char), c_size_t)),
+    "rd_kafka_AdminOptions_destroy": (None, (c_void_p,)),
+    "rd_kafka_TopicCollection_of_topic_names": (c_void_p, (POINTER(c_char_p), c_size_t)),
+    "rd_kafka_TopicCollection_destroy": (None, (c_void_p,)),
+    "rd_kafka_DescribeTopics": (None, (c_void_p, c_void_p, c_void_p, c_void_p)),
+    "rd_kafka_event_DescribeTopics_result": (c_void_p, (c_void_p,)),
+    "rd_kafka_DescribeTopics_result_topics": (POINTER(c_void_p), (c_void_p, POINTER(c_size_t))),
+    "rd_kafka_TopicDescription_name": (c_char_p, (c_void_p,)),
+    "rd_kafka_TopicDescription_error": (c_void_p, (c_void_p,)),
+    "rd_kafka_TopicDescription_topic_id": (c_void_p, (c_void_p,)),
+    "rd_kafka_error_code": (c_int, (c_void_p,)),
+    "rd_kafka_Uuid_base64str": (c_char_p, (c_void_p,)),
 }
 
 
@@ -174,7 +190,7 @@ def library() -> ctypes.CDLL:
     """The loaded library with the signatures of all functions used. Its calls release Python's lock.
 
     Raises:
-        WatlingError: not found, not loadable, older than 2.0, or a 32-bit machine.
+        WatlingError: not found, not loadable, older than 2.3, or a 32-bit machine.
     """
     path = find_library()
     if ctypes.sizeof(c_void_p) != 8:
@@ -188,7 +204,7 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise WatlingError(f"librdkafka at {path} cannot be used: {error}. Install confluent-kafka 2.16.") from error
     if loaded.rd_kafka_version() < _OLDEST:
-        raise WatlingError(f"librdkafka at {path} is older than 2.0. Install confluent-kafka 2.16.")
+        raise WatlingError(f"librdkafka at {path} is older than 2.3. Install confluent-kafka 2.16.")
     return loaded
 
 
@@ -208,23 +224,47 @@ def new_consumer(config: Mapping[str, object], on_error: ctypes._FuncPointer) ->
         WatlingError: the client cannot be made.
     """
     lib = library()
+    conf = _conf({**TUNING, **config, **FIXED})
+    lib.rd_kafka_conf_set_events(conf, EVENT_LOG | EVENT_ERROR)
+    lib.rd_kafka_conf_set_error_cb(conf, on_error)
+    client = _new(_CONSUMER, conf)
+    lib.rd_kafka_set_log_queue(client, None)
+    return client
+
+
+def new_asker(config: Mapping[str, object]) -> int:
+    """A handle to ask the cluster with, that neither reads nor writes. It logs nothing: its answers tell errors.
+
+    Raises:
+        ConfigError: naming every property that librdkafka refuses.
+        WatlingError: the client cannot be made.
+    """
+    return _new(_PRODUCER, _conf({**config, "log_level": 0}))
+
+
+def _conf(properties: Mapping[str, object]) -> int:
+    lib = library()
     text = ctypes.create_string_buffer(_ERRSTR)
     conf = lib.rd_kafka_conf_new()
     problems = []
-    for name, value in {**TUNING, **config, **FIXED}.items():
+    for name, value in properties.items():
         as_text = str(value).lower() if isinstance(value, bool) else str(value)
         if lib.rd_kafka_conf_set(conf, name.encode(), as_text.encode(), text, _ERRSTR) != 0:
             problems.append(f"kafka property {name}: {text.value.decode(errors='replace')}")
     if problems:
         lib.rd_kafka_conf_destroy(conf)
         raise ConfigError(problems)
-    lib.rd_kafka_conf_set_events(conf, EVENT_LOG | EVENT_ERROR)
-    lib.rd_kafka_conf_set_error_cb(conf, on_error)
-    client = lib.rd_kafka_new(_CONSUMER, conf, text, _ERRSTR)
+    return int(conf)
+
+
+def _new(kind: int, conf: int) -> int:
+    """A client of that kind; it takes the configuration over."""
+    lib = library()
+    text = ctypes.create_string_buffer(_ERRSTR)
+    client = lib.rd_kafka_new(kind, conf, text, _ERRSTR)
     if not client:
         lib.rd_kafka_conf_destroy(conf)
         raise WatlingError(f"the Kafka client cannot be made: {text.value.decode(errors='replace')}")
-    lib.rd_kafka_set_log_queue(client, None)
     return int(client)
 
 

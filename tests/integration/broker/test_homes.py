@@ -223,6 +223,21 @@ def test_topics_are_not_made_by_a_typo(kafka: Settings) -> None:
     assert admin.watermarks(kafka, "vehcle_data", [0]) == {}
 
 
+def test_asking_for_topics_keeps_nothing(kafka: Settings) -> None:
+    """The pipeline asks at every commit, for months: a hundred bytes each time are tens of MB a day."""
+    contracts = load_contracts(None)
+    topics = [c.topic for c in contracts.values()]
+    admin.ensure_topics(kafka, contracts)
+    process = psutil.Process()
+    grown = []
+    for _ in range(3):  # whatever else the process does, one of the rounds is quiet
+        before = process.memory_info().rss
+        for _ in range(1500):
+            assert len(admin.topic_ids(kafka, topics)) == len(topics)
+        grown.append(process.memory_info().rss - before)
+    assert min(grown) < 1500 * len(topics) * 40, grown
+
+
 def test_what_was_downloaded_must_be_what_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A jar swapped on its way must never run."""
     small = next(jar for jar in jars.read_lock(KRAFT.lock) if jar.artifact == "jspecify")
