@@ -110,7 +110,7 @@ class QueryPool:
             self._kept.move_to_end(key)
             return cast(Result, self._kept[key])
         flight = self._flights.get(key) if key is not None else None
-        if flight is None or flight.cancel.is_set():
+        if flight is None or flight.cancel.is_set() or flight.task.done():
             cancel = threading.Event()
             flight = _Flight(asyncio.create_task(self._fly(work, cancel, key)), cancel)
             if key is not None:
