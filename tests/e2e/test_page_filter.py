@@ -19,6 +19,11 @@ from watling.dashboard import create_app
 from watling.dashboard.serve import address
 
 pytestmark = pytest.mark.e2e
+MANY_SLICES = """
+tiles:
+  - {id: by_vehicle, title: By vehicle, kind: pie, streams: [vehicle], by: vehicle_id, x: vehicle_id, order: -1,
+     sql: "SELECT vehicle_id, count(*) AS entries FROM vehicle GROUP BY 1 ORDER BY 1"}
+"""
 HOUR = f"from={START_MS}&to={START_MS + 60 * MINUTE_MS}"
 
 
@@ -26,7 +31,9 @@ HOUR = f"from={START_MS}&to={START_MS + 60 * MINUTE_MS}"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page over a lake with an hour of each stream, and with a city that moves."""
     home = tmp_path_factory.mktemp("filter") / "home"
-    lake = VariedLake(home, page={"port": free_port()}, broker={"port": free_port()})
+    own = tmp_path_factory.mktemp("tiles") / "tiles.yaml"
+    own.write_text(MANY_SLICES)
+    lake = VariedLake(home, page={"port": free_port(), "tiles": own}, broker={"port": free_port()})
     city = MadeUpCity(vehicles=60, hz=1)
     with served_app(lake.settings, create_app(lake.settings, contracts=lake.contracts, status=city, feeds=[city])):
         yield address(lake.settings)
@@ -79,6 +86,23 @@ def test_a_click_on_a_slice_filters_and_again_clears(site: str, open_page: Any) 
     expect(page.get_by_label("Filter", exact=True).get_by_role("listitem")).to_have_count(0)
     said(page, gone=("where",))
     expect(box(page, "vehicles_seen").locator("[data-value=reports]")).to_have_text(str(everything), timeout=WAIT_MS)
+
+
+def test_the_slice_of_all_others_opens_the_table_where_each_can_be_chosen(site: str, open_page: Any) -> None:
+    """Twenty vehicles are eight slices: the last stands for thirteen, and nobody could pick one of those."""
+    page = open_page(f"{site}?{HOUR}")
+    canvas = box(page, "by_vehicle").locator("canvas")
+    expect(canvas).to_be_visible(timeout=WAIT_MS)
+    size = canvas.bounding_box()
+    assert size is not None
+    radius = min(size["height"] / 2 - 6, size["width"] * 0.22)
+    canvas.click(
+        position={"x": radius + 6 - radius * 0.54, "y": size["height"] / 2 - radius * 0.54}
+    )  # the last one ends at the top
+    rows = box(page, "by_vehicle").locator("tbody tr")
+    expect(rows).to_have_count(20, timeout=WAIT_MS)
+    rows.last.get_by_role("button").click()
+    assert said(page, "where")["where"] == [f"vehicle_id:{rows.last.get_by_role('button').inner_text()}"]
 
 
 def test_a_bar_and_a_row_filter_by_the_keyboard_too(site: str, open_page: Any) -> None:

@@ -78,7 +78,10 @@ function pie(grouped: Grouped, look: Look, shown: (i: number) => number): Record
   return {
     tooltip: {
       ...tooltip(look),
-      formatter: (p: { name: string; value: number }) => `${p.name}\n${amount(p.value, look.unit)} · ${share(p.value)}`,
+      formatter: (p: { name: string; value: number; dataIndex: number }) => {
+        const said = `${p.name}\n${amount(p.value, look.unit)} · ${share(p.value)}`;
+        return grouped.categories[p.dataIndex]?.joined ? `${said}\n${text.joined}` : said;
+      },
     },
     legend: {
       type: "plain",

@@ -23,6 +23,8 @@ export interface Category {
   readonly name: string;
   /** The value that a filter gets; null where there is none to filter by. */
   readonly value: string | null;
+  /** Several in one: which they are, the table tells. */
+  readonly joined?: boolean;
 }
 
 export interface Grouped {
@@ -142,7 +144,10 @@ export function atMost(grouped: Grouped, limit: number, join: boolean): Grouped 
   const kept = join ? limit - 1 : limit;
   const rest = (values: readonly (number | null)[]) => values.slice(kept).reduce<number>((a, b) => a + (b ?? 0), 0);
   return {
-    categories: [...grouped.categories.slice(0, kept), ...(join ? [{ name: text.other, value: null }] : [])],
+    categories: [
+      ...grouped.categories.slice(0, kept),
+      ...(join ? [{ name: text.other, value: null, joined: true }] : []),
+    ],
     series: grouped.series.map((s) => ({
       name: s.name,
       values: [...s.values.slice(0, kept), ...(join ? [rest(s.values)] : [])],

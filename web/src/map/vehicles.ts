@@ -118,6 +118,8 @@ void main() {
   color = vec4(rgb * alpha, alpha);
 }`;
 
+/** The browser's timeline has this mark when vehicles were drawn for the first time. */
+export const FIRST_DRAWN = "vehicles drawn";
 const FLOAT = 4;
 const LONGEST_FRAME_S = 3; // then a fence counts as lost
 
@@ -128,7 +130,8 @@ export class VehicleLayer implements CustomLayerInterface {
   colorBy: ColorBy = "speed";
   #map: MapLibre | null = null;
   #gl: WebGL2RenderingContext | null = null;
-  #fence: { sync: WebGLSync; since: number } | null = null;
+  #fence: { sync: WebGLSync; since: number; vehicles: number } | null = null;
+  #marked = false;
   #program: WebGLProgram | null = null;
   #buffer: WebGLBuffer | null = null;
   #array: WebGLVertexArrayObject | null = null;
@@ -218,7 +221,7 @@ export class VehicleLayer implements CustomLayerInterface {
     this.#fleet.takeDrawn();
     if (this.#fence) gl.deleteSync(this.#fence.sync);
     const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-    this.#fence = sync && { sync, since: clock() };
+    this.#fence = sync && { sync, since: clock(), vehicles: this.#fleet.size };
     gl.flush();
   }
 
@@ -230,6 +233,10 @@ export class VehicleLayer implements CustomLayerInterface {
     if (!done && clock() - fence.since < LONGEST_FRAME_S) return false;
     gl.deleteSync(fence.sync);
     this.#fence = null;
+    if (!this.#marked && fence.vehicles > 0) {
+      this.#marked = true;
+      performance.mark(FIRST_DRAWN);
+    }
     this.#fleet.shownNow();
     return true;
   }

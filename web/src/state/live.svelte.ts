@@ -37,6 +37,7 @@ class Live {
       frame: (frame) => {
         this.heardAt = Date.now();
         this.fleet.apply(frame);
+        if (frame.whole) this.fleetVersion = this.fleet.version; // nobody waits for the clock to see the first vehicles
       },
       message: (message) => {
         this.heardAt = Date.now();

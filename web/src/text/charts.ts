@@ -12,6 +12,7 @@ export const charts = {
   failed: "The chart could not be loaded. The table has the same rows.",
   missing: "not known",
   other: "others",
+  joined: "Choose it to see which, as a table.",
   more: (shown: string, all: string) => `The first ${shown} of ${all}; the table has all.`,
   moreRows: (n: string) => `${n} more`,
   page: (from: string, to: string, all: string) => `${from} to ${to} of ${all}`,
