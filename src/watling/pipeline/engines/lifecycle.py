@@ -22,7 +22,9 @@ from watling.broker import admin
 from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.errors import UnreachableError, UsageError, WatlingError
+from watling.lake.catalog import open_catalog
 from watling.lake.commit import Committer
+from watling.lake.objects import ObjectStore
 from watling.lake.read import during, read
 from watling.lake.state import StreamState
 from watling.lake.upkeep import maintain_apart
@@ -94,6 +96,43 @@ def chosen(contracts: Mapping[str, Contract], names: Sequence[str] | None) -> di
     if unknown := sorted(set(names or ()) - contracts.keys()):
         raise UsageError(f"no such stream: {', '.join(unknown)}. There are: {', '.join(sorted(contracts))}")
     return {n: c for n, c in contracts.items() if names is None or n in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What an engine works on: the lake's one writer, its pictures, and Kafka's ids of the topics there are."""
+
+    committer: Committer
+    objects: ObjectStore
+    topic_ids: Mapping[str, str]
+
+
+def ground(
+    settings: Settings, contracts: Mapping[str, Contract], writer: str, stop: threading.Event, abandon: threading.Event
+) -> Ground:
+    """Open lake and broker; a broker of our own gets the topics it lacks. Some time after `stop`, `abandon` is set.
+
+    Raises:
+        UnreachableError: broker or lake do not answer.
+    """
+    if settings.embedded_broker:
+        admin.ensure_topics(settings, contracts)
+    threading.Thread(target=abandon_after_grace, args=(stop, abandon), daemon=True, name="grace").start()
+    catalog = open_catalog(settings)
+    return Ground(
+        Committer(catalog, settings, writer, abandon),
+        ObjectStore(settings, catalog),
+        admin.topic_ids(settings, [c.topic for c in contracts.values()]),
+    )
+
+
+def begin(streams: Sequence[Followed], *works: Callable[[], None]) -> None:
+    """Start a thread for each of the works, if any stream may be read; else raise what stands against the first."""
+    errors = [s.error for s in streams if s.error]
+    if errors and len(errors) == len(streams):
+        raise errors[0]
+    for work in works:
+        threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
 
 
 def claim(

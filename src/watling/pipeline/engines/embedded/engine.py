@@ -21,10 +21,8 @@ from watling.broker.client import client_config
 from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.errors import WatlingError
-from watling.lake.catalog import open_catalog
-from watling.lake.commit import TRANSIENT, Committer
+from watling.lake.commit import TRANSIENT
 from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
-from watling.lake.objects import ObjectStore
 from watling.lake.state import StreamState
 from watling.ops.memory import release_early
 from watling.pipeline.engines import lifecycle
@@ -120,25 +118,14 @@ class _Engine:
         with ExitStack() as stack:
             for name in self.contracts:
                 stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
-            if self.settings.embedded_broker:
-                admin.ensure_topics(self.settings, self.contracts)
-            threading.Thread(
-                target=lifecycle.abandon_after_grace, args=(self.stop, self.abandon), daemon=True, name="grace"
-            ).start()
-            catalog = open_catalog(self.settings)
-            self.objects = ObjectStore(self.settings, catalog)
-            self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
+            ground = lifecycle.ground(self.settings, self.contracts, self.writer, self.stop, self.abandon)
+            self.committer, self.objects = ground.committer, ground.objects
             self.pool = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "shape"))
             self.judges = stack.enter_context(ThreadPoolExecutor(self.settings.pipeline.threads, "judge"))
-            ids = admin.topic_ids(self.settings, [c.topic for c in self.contracts.values()])
             try:
                 for contract in self.contracts.values():
-                    self._open(contract, ids.get(contract.topic), accept_new_topic)
-                errors = [s.error for s in self.streams.values() if s.error]
-                if errors and len(errors) == len(self.streams):
-                    raise errors[0]
-                for work in (self._watch, self._maintain):
-                    threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
+                    self._open(contract, ground.topic_ids.get(contract.topic), accept_new_topic)
+                lifecycle.begin(list(self.streams.values()), self._watch, self._maintain)
                 self._loop(once)
             finally:
                 self.stop.set()

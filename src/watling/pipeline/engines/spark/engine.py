@@ -15,14 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from watling.broker import admin
 from watling.config import Settings
 from watling.contracts.model import Contract
 from watling.errors import UnreachableError, WatlingError
-from watling.lake.catalog import open_catalog
-from watling.lake.commit import Committer
 from watling.lake.errors import FencedError
-from watling.lake.objects import ObjectStore
 from watling.pipeline.engines import lifecycle
 from watling.pipeline.engines.lifecycle import Progress, RunReport
 from watling.pipeline.engines.locks import hold_stream
@@ -106,23 +102,12 @@ class _Engine:
             for name in self.contracts:
                 stack.enter_context(hold_stream(self.settings, name, self.writer, take_over))
             self.spark = stack.enter_context(session(self.settings, master))
-            if self.settings.embedded_broker:
-                admin.ensure_topics(self.settings, self.contracts)
-            threading.Thread(
-                target=lifecycle.abandon_after_grace, args=(self.stop, self.abandon), daemon=True, name="grace"
-            ).start()
-            catalog = open_catalog(self.settings)
-            self.objects = ObjectStore(self.settings, catalog)
-            self.committer = Committer(catalog, self.settings, self.writer, self.abandon)
-            ids = admin.topic_ids(self.settings, [c.topic for c in self.contracts.values()])
+            ground = lifecycle.ground(self.settings, self.contracts, self.writer, self.stop, self.abandon)
+            self.committer, self.objects = ground.committer, ground.objects
             try:
                 for contract in self.contracts.values():
-                    self._open(contract, ids.get(contract.topic), accept_new_topic)
-                errors = [r.stream.error for r in self.running.values() if r.stream.error]
-                if errors and len(errors) == len(self.running):
-                    raise errors[0]
-                for work in (self._watch, self._maintain):
-                    threading.Thread(target=work, daemon=True, name=work.__name__.strip("_")).start()
+                    self._open(contract, ground.topic_ids.get(contract.topic), accept_new_topic)
+                lifecycle.begin([r.stream for r in self.running.values()], self._watch, self._maintain)
                 self._loop(once)
             finally:
                 self.over.set()
