@@ -1,7 +1,7 @@
 // Receives what a card shows; gives its past from the server, or the sentence that says why not.
 
 import { cards as text } from "../text/cards";
-import { ask } from "../wire/ask";
+import { read } from "../wire/ask";
 
 /** Columns of equal length, oldest first. ms since 1970, degrees, km/h. */
 export interface Track {
@@ -61,12 +61,8 @@ export interface IncidentPast {
   };
 }
 
-/** A GET of this server as JSON. */
-export async function get<T>(path: string, signal: AbortSignal): Promise<T> {
-  return (await (await ask(path, signal, text.away)).json().catch(() => ({}))) as T;
-}
-
 const part = encodeURIComponent;
+const get = <T>(path: string, signal: AbortSignal): Promise<T> => read<T>(path, signal, text.away);
 
 export function vehicleHistory(id: string, from: number, to: number, limit: number, signal: AbortSignal) {
   return get<VehicleHistory>(`/api/vehicles/${part(id)}/history?from=${from}&to=${to}&limit=${limit}`, signal);

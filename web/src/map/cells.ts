@@ -1,5 +1,7 @@
 // Receives what the user wants to see counted and the map's zoom; gives the map cells with a step of a colour scale each.
 
+import { tiles as text } from "../text/tiles";
+import { read } from "../wire/ask";
 import { SPEED_STEPS } from "./colors";
 
 export type Layer = "none" | "density" | "speed";
@@ -18,7 +20,6 @@ export interface Cells {
 export const STEPS = 5;
 const FINEST = 10;
 const COARSEST = 3;
-const TIMEOUT_MS = 20_000;
 
 /** The H3 resolution whose cells are about 50 pixels wide at a zoom, in steps that do not flicker between zooms. */
 export function resolutionAt(zoom: number): number {
@@ -56,18 +57,10 @@ export async function readCells(
   query.set("stream", stream);
   query.set("measure", layer === "density" ? "count" : "speed");
   query.set("resolution", String(resolutionAt(zoom)));
-  const [{ cellToBoundary }, answer] = await Promise.all([
+  const [{ cellToBoundary }, body] = await Promise.all([
     import("h3-js"),
-    fetch(`/api/cells?${query}`, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) }),
+    read<{ cells: CellRow[]; as_of_ms: number | null }>(`/api/cells?${query}`, signal, text.away),
   ]);
-  const body = (await answer.json().catch(() => null)) as {
-    cells?: CellRow[];
-    as_of_ms?: number | null;
-    detail?: unknown;
-  } | null;
-  if (!answer.ok || !body?.cells) {
-    throw new Error(typeof body?.detail === "string" ? body.detail : `the server answered ${answer.status}`);
-  }
   const rows = body.cells;
   const most = rows.reduce((n, row) => Math.max(n, row[1]), 0);
   const steps = layer === "density" ? densitySteps(most) : SPEED_STEPS;
@@ -75,7 +68,7 @@ export async function readCells(
     layer,
     steps,
     records: rows.reduce((n, row) => n + row[1], 0),
-    asOf: body.as_of_ms ?? null,
+    asOf: body.as_of_ms,
     features: rows.map(([cell, count, speed]) => ({
       type: "Feature",
       properties: { cell, count, speed, step: stepOf(layer === "density" ? count : speed, steps) },

@@ -5,7 +5,7 @@
 // is hidden, and after a fault the next attempt waits longer, up to half a minute.
 
 import { tiles as text } from "../text/tiles";
-import { Refused, sentence } from "../wire/ask";
+import { ask, Refused } from "../wire/ask";
 
 export interface Question {
   /** What is asked; an answer to another key is shown as an old one, and dropped if the new one fails. */
@@ -26,7 +26,7 @@ const EVERY_MS: readonly [number, number] = [2000, 5000];
 const NUDGED_MS = 300; // while time plays or is dragged
 const REST = 4; // times as long as the answer took, so that a heavy tile leaves the server to others
 const LONGEST_PAUSE_MS = 30_000;
-const TIMEOUT_MS = 30_000;
+const LIMIT_MS = 30_000;
 const AT_ONCE = 3; // the server runs four; the map and the cards want one too
 
 /** Lets few through at once; the others wait in order. */
@@ -125,7 +125,7 @@ export class Asked<T> {
       const began = Date.now();
       const leave = await gate.enter(signal);
       try {
-        const body = await this.#read(question.url(), signal);
+        const body = await this.take(await ask(question.url(), signal, text.away, { limitMs: LIMIT_MS }));
         signal.throwIfAborted();
         this.body = body;
         this.readAt = Date.now();
@@ -136,7 +136,9 @@ export class Asked<T> {
         if (signal.aborted) return;
         faults++;
         this.fault =
-          error instanceof Refused ? { message: error.message, away: false } : { message: text.away, away: true };
+          error instanceof Refused && !error.away
+            ? { message: error.message, away: false }
+            : { message: text.away, away: true };
         if (this.outdated) {
           this.body = null;
           this.outdated = false;
@@ -147,12 +149,6 @@ export class Asked<T> {
       const took = Date.now() - began;
       await this.#pause(faults || question.again ? pause(took, faults) : null, signal);
     }
-  }
-
-  async #read(url: string, signal: AbortSignal): Promise<T> {
-    const answer = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
-    if (!answer.ok) throw new Refused((await sentence(answer)) ?? text.answered(answer.status), answer.status);
-    return await this.take(answer);
   }
 
   /** Until it is over, or until somebody nudges; null: until then only. */

@@ -1,10 +1,14 @@
 // Receives what the link brings; gives the parts one reactive picture of now.
 
 import type { ShownState } from "../text";
+import { Refused, read } from "../wire/ask";
 import { Link, type LinkState } from "../wire/link";
 import type { Places, Samples, Status, StreamStatus, VehicleCard } from "../wire/types";
 import { filter } from "./filter.svelte";
 import { Fleet } from "./fleet";
+
+const CARD_LIMIT_MS = 5000;
+const NEVER = new AbortController().signal;
 
 class Live {
   link = $state<LinkState>("connecting");
@@ -121,16 +125,14 @@ class Live {
 
   async #read(id: string): Promise<void> {
     try {
-      const answer = await fetch(`/api/vehicles/${encodeURIComponent(id)}`, { signal: AbortSignal.timeout(5000) });
+      const path = `/api/vehicles/${encodeURIComponent(id)}`;
+      const card = await read<VehicleCard>(path, NEVER, "", { limitMs: CARD_LIMIT_MS });
       if (this.selected !== id) return;
-      if (answer.ok) {
-        this.card = (await answer.json()) as VehicleCard;
-        this.#missing = null;
-      } else if (answer.status === 404) {
-        this.#missing = id;
-      }
-    } catch {
-      // the link's state says that the server is away; the card keeps what it has
+      this.card = card;
+      this.#missing = null;
+    } catch (error) {
+      // of a server that is away the link's state tells; the card keeps what it has
+      if (error instanceof Refused && error.status === 404 && this.selected === id) this.#missing = id;
     }
   }
 }

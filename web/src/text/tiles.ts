@@ -9,7 +9,6 @@ export const tiles = {
   failed: (why: string) => `The tiles could not be listed: ${why}`,
   problems: "The file of tiles",
   away: "the server does not answer",
-  answered: (status: number) => `the server answered ${status}`,
   states: {
     live: "Live",
     quiet: "Quiet",

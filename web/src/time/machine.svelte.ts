@@ -2,12 +2,11 @@
 //
 // The filter is what the page follows: while time plays, the machine writes the moment into it once a second.
 
-import { get } from "../cards/ask";
 import { filter } from "../state/filter.svelte";
 import { Fleet } from "../state/fleet";
 import { live } from "../state/live.svelte";
 import { time as text } from "../text/time";
-import { ask, Refused } from "../wire/ask";
+import { ask, Refused, read } from "../wire/ask";
 import { decode, type Frame } from "../wire/frame";
 import type { Places } from "../wire/types";
 import { Player, stepOf } from "./player";
@@ -52,7 +51,7 @@ class TimeMachine {
   #loop = 0;
 
   constructor() {
-    this.#player = new Player(read, {
+    this.#player = new Player(frameAt, {
       frame: (frame, first) => this.#apply(frame, first),
       fault: (why) => {
         this.fault = why;
@@ -83,7 +82,10 @@ class TimeMachine {
       if (!document.hidden || !this.looked) {
         try {
           const before = this.extent;
-          this.extent = held(await get<Record<string, Extent>>("/api/extent", leaving.signal), filter.now());
+          this.extent = held(
+            await read<Record<string, Extent>>("/api/extent", leaving.signal, text.away),
+            filter.now(),
+          );
           this.#player.end = this.extent?.last ?? Infinity;
           this.looked = true;
           // rows of the moment shown may have landed since
@@ -194,7 +196,7 @@ class TimeMachine {
     const asked = new AbortController();
     this.#placesAsked = asked;
     this.#placesAt = page + PLACES_EVERY_MS;
-    get<{ places: Places["places"] }>(`/api/places?at=${Math.floor(at)}`, asked.signal)
+    read<{ places: Places["places"] }>(`/api/places?at=${Math.floor(at)}`, asked.signal, text.away)
       .then((answer) => {
         if (this.#placesAsked !== asked) return;
         this.places = answer.places;
@@ -226,7 +228,7 @@ class TimeMachine {
   }
 }
 
-async function read(at: number, signal: AbortSignal): Promise<Frame> {
+async function frameAt(at: number, signal: AbortSignal): Promise<Frame> {
   const query = filter.query();
   for (const name of ["from", "to"]) query.delete(name);
   query.set("at", String(at));

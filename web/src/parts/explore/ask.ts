@@ -2,6 +2,7 @@
 
 import type { Column } from "../../charts/shape";
 import { explore as text } from "../../text/explore";
+import { ask, read } from "../../wire/ask";
 
 export interface Answer {
   readonly columns: readonly Column[];
@@ -23,38 +24,10 @@ export interface TableInfo {
   }[];
 }
 
-/** What the server says is wrong; FastAPI's own refusals come as a list. */
-export class Refused extends Error {}
+const LIMIT_MS = 600_000; // the server's own limit is the user's to set, and comes first
 
-async function refusal(answer: Response): Promise<Refused> {
-  try {
-    const { detail } = (await answer.json()) as { detail: string | { msg: string; loc?: unknown[] }[] };
-    if (typeof detail === "string") return new Refused(detail);
-    return new Refused(detail.map((d) => `${d.loc?.at(-1) ?? ""}: ${d.msg}`).join("; "));
-  } catch {
-    return new Refused(`${text.away} (${answer.status})`);
-  }
-}
-
-async function post(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
-  let answer: Response;
-  try {
-    answer = await fetch(path, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-      signal,
-    });
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refused(text.away);
-  }
-  if (!answer.ok) throw await refusal(answer);
-  return answer;
-}
-
-export async function ask(sql: string, limit: number, signal: AbortSignal): Promise<Answer> {
-  return (await (await post("/api/sql", { sql, limit }, signal)).json()) as Answer;
+export async function run(sql: string, limit: number, signal: AbortSignal): Promise<Answer> {
+  return await read<Answer>("/api/sql", signal, text.away, { body: { sql, limit }, limitMs: LIMIT_MS });
 }
 
 /** The file, its name, and whether there were more rows than it may hold. */
@@ -63,16 +36,14 @@ export async function exportFile(
   format: "csv" | "parquet",
   signal: AbortSignal,
 ): Promise<{ file: Blob; name: string; cut: boolean }> {
-  const answer = await post("/api/sql/export", { sql, format }, signal);
+  const answer = await ask("/api/sql/export", signal, text.away, { body: { sql, format }, limitMs: LIMIT_MS });
   const name =
     /filename="?([^";]+)"?/.exec(answer.headers.get("content-disposition") ?? "")?.[1] ?? `watling.${format}`;
   return { file: await answer.blob(), name, cut: answer.headers.get("x-watling-truncated") === "true" };
 }
 
 export async function tables(signal: AbortSignal): Promise<TableInfo[]> {
-  const answer = await fetch("/api/sql/tables", { signal });
-  if (!answer.ok) throw await refusal(answer);
-  return (await answer.json()) as TableInfo[];
+  return await read<TableInfo[]>("/api/sql/tables", signal, text.away);
 }
 
 /** Let the browser save it. */

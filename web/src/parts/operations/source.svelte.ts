@@ -1,27 +1,11 @@
 // Receives nothing but the page's address; gives the operations view the lake's state again and again, and runs its jobs.
 
 import { operations as text } from "../../text/operations";
-import { sentence } from "../../wire/ask";
+import { Refused, read } from "../../wire/ask";
 import type { Job, Operations } from "./types";
 
 const EVERY_MS = 5_000;
 const JOB_EVERY_MS = 500;
-const LIMIT_MS = 20_000;
-
-async function read<T>(path: string, signal: AbortSignal, body?: unknown): Promise<T> {
-  const post = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  let answer: Response;
-  try {
-    answer = await fetch(path, {
-      signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]),
-      ...(body ? post : {}),
-    });
-  } catch {
-    throw new Error(text.away);
-  }
-  if (answer.ok) return (await answer.json().catch(() => ({}))) as T;
-  throw new Error((await sentence(answer)) ?? `${text.away} (${answer.status})`);
-}
 
 export class Source {
   body = $state.raw<Operations | null>(null);
@@ -46,7 +30,7 @@ export class Source {
 
   async refresh(): Promise<void> {
     try {
-      this.body = await read<Operations>("/api/operations", this.#gone.signal);
+      this.body = await read<Operations>("/api/operations", this.#gone.signal, text.away);
       this.readAt = Date.now();
       this.fault = null;
       const running = this.body.jobs.find((job) => job.state === "running");
@@ -64,7 +48,7 @@ export class Source {
   async begin(path: string, body: unknown): Promise<void> {
     this.jobFault = null;
     try {
-      await this.#watch(await read<Job>(path, this.#gone.signal, body));
+      await this.#watch(await read<Job>(path, this.#gone.signal, text.away, { body }));
     } catch (error) {
       this.jobFault = (error as Error).message;
     }
@@ -72,7 +56,9 @@ export class Source {
 
   async end(): Promise<void> {
     if (this.job?.state === "running") {
-      await read<Job>(`/api/jobs/${this.job.id}/stop`, this.#gone.signal, {}).catch(() => undefined);
+      await read<Job>(`/api/jobs/${this.job.id}/stop`, this.#gone.signal, text.away, { body: {} }).catch(
+        () => undefined,
+      );
     }
   }
 
@@ -84,9 +70,9 @@ export class Source {
     while (this.job.state === "running" && !this.#gone.signal.aborted) {
       await new Promise((wake) => setTimeout(wake, JOB_EVERY_MS));
       try {
-        this.job = await read<Job>(`/api/jobs/${job.id}`, this.#gone.signal);
+        this.job = await read<Job>(`/api/jobs/${job.id}`, this.#gone.signal, text.away);
       } catch (error) {
-        if ((error as Error).message.startsWith(text.away)) continue;
+        if (error instanceof Refused && error.away) continue;
         this.job = { ...this.job, state: "failed", error: text.jobLost };
       }
     }
