@@ -85,7 +85,7 @@ class SparkConfig(Section):
 class LakeConfig(Section):
     """Where tables live. `catalog` holds PyIceberg catalog properties; empty means SQLite and a folder."""
 
-    catalog: dict[str, str] = Field(default_factory=dict)
+    catalog: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold keys
     catalog_name: str = "watling"
     namespace: str = "watling"
     warehouse: str | None = None

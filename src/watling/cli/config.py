@@ -13,6 +13,7 @@ from watling.cli.examples import examples
 from watling.cli.flags import flags, is_secret, settings
 
 HIDDEN = "••••"
+OPEN_TABLES = ("kafka.properties", "lake.catalog", "spark.kafka", "spark.properties")
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +69,8 @@ def flat(body: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
 
 
 def variable(name: str) -> str:
-    """The environment variable that sets it."""
+    """The environment variable that sets it. Those whose keys are the user's own are set as a whole, in JSON."""
+    name = next((table for table in OPEN_TABLES if name.startswith(f"{table}.")), name)
     return "WATLING_" + name.upper().replace(".", "__")
 
 

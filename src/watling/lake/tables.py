@@ -37,7 +37,7 @@ from watling.config import Settings
 from watling.contracts.evolution import plan_evolution
 from watling.contracts.model import Contract
 from watling.contracts.targets import iceberg
-from watling.lake.errors import LakeError
+from watling.lake.errors import LakeError, LakeUnreachable
 
 QUARANTINE = "quarantine"
 PARTITION_FIELD_ID = 1000
@@ -133,11 +133,21 @@ def ensure_quarantine_table(catalog: Catalog, settings: Settings) -> Table:
 
 
 def load_table(catalog: Catalog, settings: Settings, name: str) -> Table | None:
-    """The table of that name, or None before its first writer made it."""
+    """The table of that name, or None before its first writer made it.
+
+    Raises:
+        LakeUnreachable: the store that it lies in does not answer.
+    """
     try:
         return catalog.load_table((settings.lake.namespace, name))
     except NoSuchTableError:
         return None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LakeUnreachable(
+            f"the lake's store does not answer: {error}. Check that it runs, and `lake.catalog` in `watling config show`."
+        ) from error
 
 
 def _ensure(

@@ -1,21 +1,19 @@
 """Receives SQL and the lake's catalog; gives rows as Arrow to the command line and to the page.
 
-DuckDB reads the Iceberg tables where they lie, each under its stream's name. It can read nothing else: no other file,
-no network, no extension but the two it came with, no setting. Every query is bounded in time, rows and memory.
+DuckDB reads the Iceberg tables where they lie, on this machine or in S3, each under its stream's name. It can read
+nothing else: no other file or address, no extension but those it came with, no setting. Every query is bounded in time,
+rows and memory.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import duckdb
 import pyarrow as pa
@@ -30,11 +28,8 @@ from watling.lake.state import ancestors
 from watling.lake.tables import load_table
 from watling.query.errors import FileGone, QueryCancelled, QueryError, QueryTimeout
 from watling.query.statement import Moment, missing_table, one_line, read_statement
+from watling.query.stores import Place, named, open_places, place_of, quoted, readable
 
-EXTENSIONS = ("avro", "iceberg")  # in this order: the second needs the first
-ELSEWHERE = (
-    ", which SQL here cannot read: ask the engine of that cluster (Trino, Spark, Athena), which reads the same tables."
-)
 BATCH_ROWS = 20_000
 WATCH_S = 0.05
 _MISSING = re.compile(r"Table with name (.+?) does not exist")
@@ -72,7 +67,7 @@ class LakeSql:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
-        self._folders: frozenset[str] = frozenset()
+        self._places: frozenset[Place] = frozenset()
         self._running: dict[int, threading.Event] = {}
 
     def tables(self) -> list[str]:
@@ -210,12 +205,13 @@ class LakeSql:
         return {name: table for name, table in loaded.items() if table is not None}
 
     def _cursor(self, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the locked database, which may read the folders of these tables."""
-        folders = frozenset(local_path(table.location()).rstrip("/") + "/" for table in tables)
+        """A connection of its own to the locked database, which may read the places of these tables."""
+        places = frozenset(place_of(table) for table in tables)
         with self._lock:
-            if self._database is None or not folders <= self._folders:
-                self._folders |= folders
-                self._database = _locked(self._settings, self._folders)  # the old one lives on in its cursors
+            if self._database is None or not places <= self._places:
+                new = {place.folder for place in places}  # a catalog may hand out other keys for a folder in time
+                self._places = places | {place for place in self._places if place.folder not in new}
+                self._database = _locked(self._settings, self._places)  # the old one lives on in its cursors
             return self._database.cursor()
 
     @contextmanager
@@ -248,8 +244,8 @@ def open_lake(settings: Settings, catalog: Catalog | None = None) -> LakeSql:
     return LakeSql(settings, catalog or open_catalog(settings))
 
 
-def _locked(settings: Settings, folders: frozenset[str]) -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads these folders, and whose settings nothing can change any more."""
+def _locked(settings: Settings, places: frozenset[Place]) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads these places, and whose settings nothing can change any more."""
     config = settings.query
     connection = duckdb.connect(
         config={
@@ -261,39 +257,18 @@ def _locked(settings: Settings, folders: frozenset[str]) -> duckdb.DuckDBPyConne
             "memory_limit": f"{config.memory_mb}MiB",
         }
     )
-    for name in EXTENSIONS:
-        connection.execute(f"LOAD {quoted(str(_extension(name)))}")
+    open_places(connection, places)
     temporary = settings.home.resolve() / "tmp" / "query"
     temporary.mkdir(parents=True, exist_ok=True)
-    listed = ", ".join(quoted(folder) for folder in sorted(folders))
     for setting in (
         f"temp_directory = {quoted(str(temporary))}",
         f"max_temp_directory_size = '{4 * config.memory_mb}MiB'",
         "TimeZone = 'UTC'",
-        f"allowed_directories = [{listed}]",
         "enable_external_access = false",
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")
     return connection
-
-
-def _extension(name: str) -> Path:
-    """The extension's file in its wheel.
-
-    Raises:
-        QueryError: not installed, or for another DuckDB.
-    """
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}"
-        path = folder / f"{name}.duckdb_extension"
-        if path.is_file():
-            return path
-    raise QueryError(
-        f"DuckDB's extension {name} for version {duckdb.__version__} is not installed: "
-        f"install duckdb-extension-{name}=={duckdb.__version__}"
-    )
 
 
 def _collect(result: Any, limits: Limits) -> tuple[pa.Table, bool]:
@@ -322,7 +297,7 @@ def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _view(name: str, table: Table, snapshot: Snapshot | None) -> str:
-    source = f"iceberg_scan({quoted(local_path(table.metadata_location))}"
+    source = f"iceberg_scan({quoted(readable(table.metadata_location))}"
     if snapshot is not None:
         return f"CREATE TEMP VIEW {named(name)} AS FROM {source}, snapshot_from_id = {snapshot.snapshot_id}::UBIGINT)"
     return f"CREATE TEMP VIEW {named(name)} AS FROM {source}) LIMIT 0"
@@ -360,27 +335,3 @@ def _at(name: str, table: Table, milliseconds: int) -> Snapshot | None:
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(oldest.timestamp_ms / 1000))
         raise QueryError(f"table {name} no longer has a snapshot of that time: its oldest is of {when}")
     return None
-
-
-def local_path(location: str, otherwise: str = ELSEWHERE) -> str:
-    """A path of a location on this machine's disk.
-
-    Raises:
-        QueryError: the lake lies in an object store; `otherwise` ends the sentence.
-    """
-    if "://" not in location and not location.startswith("file:"):
-        return location
-    parsed = urlparse(location)
-    if parsed.scheme == "file":
-        return unquote(parsed.path)
-    raise QueryError(f"the lake lies at {parsed.scheme}://{parsed.netloc}{otherwise}")
-
-
-def quoted(text: str) -> str:
-    """A text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def named(text: str) -> str:
-    """A text as a name in SQL."""
-    return '"' + text.replace('"', '""') + '"'

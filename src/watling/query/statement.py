@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import duckdb
 
@@ -19,6 +20,8 @@ _READING = frozenset(
     {"SELECT", "EXPLAIN"}
 )  # DESCRIBE, SHOW, SUMMARIZE, VALUES, TABLE and PIVOT … IN are SELECT to DuckDB
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
+_HIDDEN = frozenset({"duckdb_secrets", "which_secret", "query"})  # keys of the store; text that would run unread
+_NAME = re.compile(r'"((?:[^"]|"")*)"|\w+')
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,9 +54,11 @@ class _Token:
 
     @property
     def name(self) -> str:
-        if self.text.startswith('"') and self.text.endswith('"'):
-            return self.text[1:-1].replace('""', '"').lower()
-        return self.word
+        """Without quotes, and without a comment behind it."""
+        found = _NAME.match(self.text)
+        if found is None:
+            return self.word
+        return (found[1].replace('""', '"') if found[1] is not None else found[0]).lower()
 
 
 def read_statement(sql: str, tables: Iterable[str]) -> Statement:
@@ -65,7 +70,10 @@ def read_statement(sql: str, tables: Iterable[str]) -> Statement:
     known = {t.lower(): t for t in tables}
     rewritten, moments = _moments(sql, known)
     _only_reads(rewritten)
-    words = {t.name for t in _tokens(rewritten) if t.kind in ("identifier", "keyword")}
+    tokens = _tokens(rewritten)
+    if called := next((t.name for t, then in pairwise(tokens) if t.name in _HIDDEN and then.text[0] == "("), None):
+        raise QueryError(f"{called}() is not possible: SQL here reads the lake's tables and nothing else")
+    words = {t.name for t in tokens if t.kind in ("identifier", "keyword")}
     return Statement(rewritten, frozenset(known[w] for w in words & known.keys()), moments)
 
 

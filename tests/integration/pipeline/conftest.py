@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -133,7 +133,7 @@ def event(number: int, vehicle: int | None = None, **more: Any) -> bytes:
 
 @pytest.fixture
 def make_city(kafka: Settings, tmp_path: Path) -> Any:
-    def make(*streams: str, partitions: int = 3, **environment: str) -> City:
+    def make(*streams: str, partitions: int = 3, catalog: Mapping[str, str] | None = None, **environment: str) -> City:
         tag = uuid.uuid4().hex[:8]
         folder = tmp_path / "contracts"
         folder.mkdir(exist_ok=True)
@@ -145,6 +145,7 @@ def make_city(kafka: Settings, tmp_path: Path) -> Any:
             "WATLING_CONTRACTS": str(folder),
             "WATLING_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "WATLING_BROKER__PARTITIONS": str(partitions),
+            "WATLING_LAKE__CATALOG": json.dumps(dict(catalog or {})),
             **environment,
         }
         settings = load_settings(
@@ -152,6 +153,7 @@ def make_city(kafka: Settings, tmp_path: Path) -> Any:
             contracts=folder,
             kafka={"bootstrap_servers": kafka.bootstrap_servers},
             broker={"partitions": partitions},
+            lake={"catalog": dict(catalog or {})},
         )
         contracts = load_contracts(folder)
         admin.ensure_topics(settings, {n: contracts[n] for n in streams})

@@ -138,7 +138,11 @@ def test_an_expired_time_is_said(lake: SmallLake, sql: LakeSql) -> None:
         ("from glob('/*')", "nothing else"),
         ("from iceberg_scan('/somewhere/else')", "nothing else"),
         ("select getenv('HOME')", "getenv"),
-        ("select * from query('drop view vehicle')", "SELECT"),
+        ("select * from query('drop view vehicle')", "query() is not possible"),
+        ("from duckdb_secrets()", "duckdb_secrets() is not possible"),
+        ('select * from "DuckDB_Secrets" ()', "duckdb_secrets() is not possible"),
+        ("from main.duckdb_secrets/* x */()", "duckdb_secrets() is not possible"),
+        ("from which_secret('s3://lake/', 's3')", "which_secret() is not possible"),
     ],
 )
 def test_what_is_not_reading_the_lake_is_one_clear_line(lake: SmallLake, sql: LakeSql, text: str, says: str) -> None:

@@ -17,7 +17,8 @@ from watling.dashboard.history.models import Column, ColumnKind, TileAnswer
 from watling.dashboard.history.past import Past
 from watling.dashboard.history.tiles import EACH, Tile
 from watling.query.formats import plain
-from watling.query.sql import Answer, named
+from watling.query.sql import Answer
+from watling.query.stores import named
 
 MAX_ROWS = 2_000
 BUCKETS = 120

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Query
 
 from watling.contracts.model import Contract
-from watling.query.sql import named
+from watling.query.stores import named
 
 LAST_MS = 15 * 60_000
 MAX_RANGE_MS = 366 * 86_400_000

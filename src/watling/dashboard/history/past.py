@@ -17,7 +17,8 @@ from watling.dashboard.history.filter import Filter, condition
 from watling.dashboard.history.held import Held, HeldFile, Shelf
 from watling.dashboard.history.pool import QueryPool
 from watling.query.errors import FileGone
-from watling.query.sql import Answer, local_path, named, quoted
+from watling.query.sql import Answer
+from watling.query.stores import named, quoted, readable
 
 SQL_TYPES = {
     "string": "VARCHAR",
@@ -27,7 +28,6 @@ SQL_TYPES = {
     "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMPTZ",
 }
-ELSEWHERE = ": the page reads a lake on this machine's disk only"
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)")
 
 
@@ -119,10 +119,10 @@ def source(held: Held, wanted: Filter | None, record: tuple[int, int] | None = N
     where = f" WHERE {found.sql}" if found is not None else ""
     values = dict(found.values) if found is not None else {}
     if held.deletes:
-        location = quoted(local_path(held.table.metadata_location, ELSEWHERE))
+        location = quoted(readable(held.table.metadata_location))
         return f"FROM iceberg_scan({location}, snapshot_from_id = {held.snapshot.snapshot_id}::UBIGINT){where}", values
     name = "files_" + re.sub(r"[^a-z0-9_]", "_", contract.name.lower())
-    values[name] = [local_path(f.location, ELSEWHERE) for f in files]
+    values[name] = [readable(f.location) for f in files]
     return f"FROM read_parquet(${name}, schema = {_schema(held)}){where}", values
 
 

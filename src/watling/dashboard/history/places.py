@@ -11,7 +11,7 @@ from watling.dashboard.history.filter import Filter
 from watling.dashboard.history.models import PlacesThen
 from watling.dashboard.history.past import Past
 from watling.dashboard.places import KEYS, LEFT_OUT, MAX_PLACES
-from watling.query.sql import named
+from watling.query.stores import named
 
 BACK_MS = {"emergency": 24 * 3_600_000}
 """How long before the moment a place may have been heard last, where that is not ELSE_BACK_MS."""
