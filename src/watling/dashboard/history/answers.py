@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,17 +13,19 @@ from typing import Any
 import pyarrow as pa
 
 from watling.dashboard.history.filter import Filter, condition
+from watling.dashboard.history.held import HeldFile
 from watling.dashboard.history.models import Column, ColumnKind, TileAnswer
 from watling.dashboard.history.past import Past
 from watling.dashboard.history.tiles import EACH, Tile
 from watling.query.formats import plain
 from watling.query.sql import Answer
-from watling.query.stores import named
+from watling.query.stores import named, readable
 
 MAX_ROWS = 2_000
 BUCKETS = 120
 LATE_S = 60
 COVERS_KEPT = 512
+FILES_KEPT = 50_000
 BACK_MS = (300_000, 3_600_000)
 WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600, 43200, 86400, 604800)
 
@@ -50,6 +52,7 @@ class Covers:
         self._past = past
         self._lock = threading.Lock()
         self._cells: OrderedDict[Hashable, _Cell] = OrderedDict()
+        self._files: OrderedDict[str, Cover] = OrderedDict()
 
     def of(self, stream: str, wanted: Filter, cancel: threading.Event) -> Cover:
         """The cover of one stream."""
@@ -65,14 +68,53 @@ class Covers:
             return cell.value
 
     def _asked(self, stream: str, wanted: Filter, cancel: threading.Event) -> Cover:
+        """Files that lie in the range as a whole are counted once for all: nobody writes to a file again."""
+        held = self._past.held(stream)
+        inside = [f for f in held.files if f.within(*wanted.range_us)]
+        means = condition(wanted, held.contract) is not None
+        if not means or not inside or held.deletes or not wanted.by_time_alone:
+            return _summed(self._counted(stream, wanted, cancel).values())
+        found = {f.location: known for f in inside if (known := self._files.get(f.location)) is not None}
+        if missing := {f.location for f in inside} - found.keys():
+            counted = self._counted(stream, None, cancel, lambda f: f.location in missing)
+            if counted.keys() != {readable(location) for location in missing}:  # merged away in between
+                return _summed(self._counted(stream, wanted, cancel).values())
+            found |= {location: counted[readable(location)] for location in missing}
+        with self._lock:
+            self._files |= found
+            for location in found:
+                self._files.move_to_end(location)
+            while len(self._files) > FILES_KEPT:
+                self._files.popitem(last=False)
+        edge = self._counted(stream, wanted, cancel, lambda f: not f.within(*wanted.range_us))
+        return _summed([*found.values(), *edge.values()])
+
+    def _counted(
+        self,
+        stream: str,
+        wanted: Filter | None,
+        cancel: threading.Event,
+        among: Callable[[HeldFile], bool] | None = None,
+    ) -> dict[str, Cover]:
+        """What the files hold: in one under the filter, each for itself, by its path, without."""
         event = named(self._past.contracts[stream].time_column)
         sql = (
-            f"SELECT count(*) AS n, epoch_ms(max({event})) AS newest, "  # noqa: S608 - names of contracts
+            f"SELECT {'filename' if wanted is None else repr('')} AS file, "  # noqa: S608 - names of contracts
+            f"count(*) AS n, epoch_ms(max({event})) AS newest, "
             f"count(*) FILTER (WHERE epoch_us(_ingested_at) - epoch_us({event}) > {LATE_S * 1_000_000}) AS late "
-            f"FROM {named(stream)}"
+            f"FROM {named(stream)} GROUP BY 1"
         )
-        (row,) = self._past.ask(sql, [stream], wanted, cancel, max_rows=1).rows.to_pylist()
-        return Cover(row["n"], row["newest"], row["late"])
+        rows = self._past.ask(sql, [stream], wanted, cancel, max_rows=FILES_KEPT, among=among, all_of_it=True).rows
+        return {r["file"]: Cover(r["n"], r["newest"], r["late"]) for r in rows.to_pylist()}
+
+
+def _summed(covers: Iterable[Cover]) -> Cover:
+    parts = list(covers)
+    return Cover(
+        sum(c.rows for c in parts),
+        max((c.newest_ms for c in parts if c.newest_ms is not None), default=None),
+        sum(c.late for c in parts),
+    )
 
 
 class TileAnswers:
@@ -129,7 +171,8 @@ class TileAnswers:
             got = self._past.ask(sql, streams, late, cancel, max_rows=MAX_ROWS, values=values)
             if tile.newest is not None and got.rows.num_rows >= tile.newest:
                 return got
-        return self._past.ask(sql, streams, wanted, cancel, max_rows=MAX_ROWS, values=values)
+        every = tile.newest is None
+        return self._past.ask(sql, streams, wanted, cancel, max_rows=MAX_ROWS, values=values, all_of_it=every)
 
     def _columns(self, tile: Tile, schema: pa.Schema, streams: tuple[str, ...]) -> list[Column]:
         units = {f.name: f.unit for s in streams for f in self._past.contracts[s].fields}

@@ -13,6 +13,7 @@ from fastapi import HTTPException
 from watling.contracts.model import Contract
 from watling.dashboard.history.answers import kind
 from watling.dashboard.history.filter import Area, Filter
+from watling.dashboard.history.held import HeldFile
 from watling.dashboard.history.models import (
     Incident,
     Near,
@@ -78,7 +79,11 @@ def record(
         "ORDER BY _kafka_generation DESC LIMIT 1"
     )
     values = {"id": vehicle, "partition": partition, "offset": offset}
-    answer = past.ask(sql, [stream], None, cancel, max_rows=1, values=values, record=(partition, offset))
+
+    def may_hold(file: HeldFile) -> bool:
+        return file.partitions[0] <= partition <= file.partitions[1] and file.offsets[0] <= offset <= file.offsets[1]
+
+    answer = past.ask(sql, [stream], None, cancel, max_rows=1, values=values, among=may_hold)
     if answer.rows.num_rows == 0:
         raise HTTPException(404, f"no row of {vehicle!r} at partition {partition}, offset {offset} of {stream}")
     row = rows_of(answer)[0]

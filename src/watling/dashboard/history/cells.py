@@ -54,7 +54,7 @@ def cells(past: Past, covers: Covers, stream: str, wanted: Filter, resolution: i
             f"SELECT h3, count(*) AS n, sum({speed}) AS total, count({speed}) AS known "
             f'FROM "{stream}" WHERE h3 IS NOT NULL GROUP BY h3) GROUP BY 1 ORDER BY n DESC, cell'
         )
-        answer = past.ask(sql, [stream], wanted, cancel, max_rows=MAX_CELLS)
+        answer = past.ask(sql, [stream], wanted, cancel, max_rows=MAX_CELLS, all_of_it=True)
         if not answer.cut or resolution == COARSEST:
             break
         resolution -= 1

@@ -41,6 +41,16 @@ class Filter:
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
     stream: str | None = None
 
+    @property
+    def range_us(self) -> tuple[int, int]:
+        """Start and end in µs since 1970."""
+        return self.start_ms * 1000, self.end_ms * 1000
+
+    @property
+    def by_time_alone(self) -> bool:
+        """Of a stream that it means at all, only the time of a row decides."""
+        return self.area is None and self.cell is None and not self.where
+
     def during(self, start_ms: int, end_ms: int) -> Filter:
         """The same filter over another time."""
         return replace(self, start_ms=start_ms, end_ms=end_ms)

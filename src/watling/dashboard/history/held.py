@@ -39,6 +39,10 @@ class HeldFile:
     partitions: tuple[int, int]
     offsets: tuple[int, int]
 
+    def within(self, start_us: int, end_us: int) -> bool:
+        """All its rows are of [start, end)."""
+        return start_us <= self.times[0] and self.times[1] < end_us
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from watling.config import Settings
@@ -55,7 +55,7 @@ class Past:
     def _mark(held: Held, wanted: Filter | None) -> Hashable:
         if held.deletes or wanted is None:
             return held.snapshot_id
-        return frozenset(f.location for f in held.during(wanted.start_ms * 1000, wanted.end_ms * 1000))
+        return frozenset(f.location for f in held.during(*wanted.range_us))
 
     def ask(
         self,
@@ -66,11 +66,13 @@ class Past:
         *,
         max_rows: int,
         values: Mapping[str, Any] | None = None,
-        record: tuple[int, int] | None = None,
+        among: Callable[[HeldFile], bool] | None = None,
+        all_of_it: bool = False,
     ) -> Answer:
         """Run a SELECT over the streams, each under its name. `values` are its own `$parameters`. A stream that the
-        filter cannot speak of is empty; without a filter all rows are meant. `record` (partition, offset) narrows the
-        files that are read to those that may hold it.
+        filter cannot speak of is empty; without a filter all rows are meant. `among` leaves out files. `all_of_it`: the
+        SELECT reads every row rather than the newest few, so the time of rows need not be looked at in files that lie
+        in the range as a whole; without a filter it may tell rows apart by `filename`.
 
         Raises:
             QueryError: the SQL does not fit; QueryTimeout, QueryCancelled; LakeUnreachable.
@@ -79,7 +81,7 @@ class Past:
             held = {s: self.held(s, anew=last) for s in streams}
             views, bound = [], dict(values or {})
             for stream, one in held.items():
-                text, more = source(one, wanted, record)
+                text, more = source(one, wanted, among, all_of_it)
                 views.append(f"{named(stream)} AS NOT MATERIALIZED ({text})")
                 bound |= more
             whole = f"WITH {', '.join(views)} FROM ({sql})"
@@ -98,32 +100,37 @@ class Past:
         raise AssertionError("not reached")
 
 
-def source(held: Held, wanted: Filter | None, record: tuple[int, int] | None = None) -> tuple[str, dict[str, Any]]:
+def source(
+    held: Held, wanted: Filter | None, among: Callable[[HeldFile], bool] | None = None, all_of_it: bool = False
+) -> tuple[str, dict[str, Any]]:
     """(SELECT over the stream's rows that are meant, the values of its parameters)."""
     contract = held.contract
     found = condition(wanted, contract) if wanted is not None else None
+    by_file = wanted is None and all_of_it
     if held.table is None or held.snapshot is None or (wanted is not None and found is None):
-        return _empty(contract), {}
-    files: Sequence[HeldFile] = held.files
-    if wanted is not None:
-        files = held.during(wanted.start_ms * 1000, wanted.end_ms * 1000)
-    if record is not None:
-        partition, offset = record
-        files = [
-            f
-            for f in files
-            if f.partitions[0] <= partition <= f.partitions[1] and f.offsets[0] <= offset <= f.offsets[1]
-        ]
-    if not files:
-        return _empty(contract), {}
+        return _empty(contract, by_file), {}
+    files: Sequence[HeldFile] = held.files if wanted is None else held.during(*wanted.range_us)
+    files = [f for f in files if among is None or among(f)]
+    if not files or (held.deletes and by_file):
+        return _empty(contract, by_file), {}
     where = f" WHERE {found.sql}" if found is not None else ""
     values = dict(found.values) if found is not None else {}
     if held.deletes:
         location = quoted(readable(held.table.metadata_location))
         return f"FROM iceberg_scan({location}, snapshot_from_id = {held.snapshot.snapshot_id}::UBIGINT){where}", values
     name = "files_" + re.sub(r"[^a-z0-9_]", "_", contract.name.lower())
-    values[name] = [readable(f.location) for f in files]
-    return f"FROM read_parquet(${name}, schema = {_schema(held)}){where}", values
+    what = "SELECT *, filename" if by_file else "SELECT *"
+    parts = [(name, files, where)]
+    if all_of_it and wanted is not None and wanted.by_time_alone:
+        inside = [f for f in files if f.within(*wanted.range_us)]
+        edge = [f for f in files if not f.within(*wanted.range_us)]
+        parts = [(f"{name}_inside", inside, ""), (name, edge, where)]
+    texts = []
+    for parameter, some, condition_ in parts:
+        if some:
+            values[parameter] = [readable(f.location) for f in some]
+            texts.append(f"({what} FROM read_parquet(${parameter}, schema = {_schema(held)}){condition_})")
+    return "FROM (" + " UNION ALL ".join(texts) + ")", values
 
 
 def columns(contract: Contract) -> tuple[Field, ...]:
@@ -143,6 +150,6 @@ def _schema(held: Held) -> str:
     return f"MAP {{{', '.join(entries)}}}"
 
 
-def _empty(contract: Contract) -> str:
+def _empty(contract: Contract, by_file: bool) -> str:
     nulls = ", ".join(f"NULL::{SQL_TYPES[f.type]} AS {named(f.name)}" for f in columns(contract))
-    return f"SELECT {nulls} LIMIT 0"
+    return f"SELECT {nulls}{', NULL::VARCHAR AS filename' if by_file else ''} LIMIT 0"
