@@ -109,7 +109,7 @@ class QueryConfig(Section):
 class PageConfig(Section):
     host: str = "127.0.0.1"
     port: int = Field(8600, ge=1, le=65535)
-    query_timeout_s: float = Field(10, gt=0)  # of one answer about the past
+    query_timeout_s: float = Field(20, gt=0)  # of one answer about the past
     tiles: Path | None = None  # a YAML file of tiles; default tiles.yaml in the home if it is there
 
 
