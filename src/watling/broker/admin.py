@@ -176,11 +176,14 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
     """
     asked = sorted(set(topics))
     found = {}
-    failed, answers = _asker(settings).topic_ids(asked, TIMEOUT_S) if asked else (0, {})
-    for name, answer in [("", failed), *answers.items()]:
+    try:
+        answers = _asker(settings).topic_ids(asked, TIMEOUT_S) if asked else {}
+    except KafkaException as error:
+        raise _said(settings, error.args[0].code(), error.args[0].str()) from None
+    for name, answer in answers.items():
         if isinstance(answer, str):
             found[name] = answer
-        elif answer not in (KafkaError.NO_ERROR, KafkaError.UNKNOWN_TOPIC_OR_PART):
+        elif answer != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise _said(settings, answer, error_text(answer))
     if len(found) < len(asked) and not brokers(settings):
         raise _unreachable(settings, "it has just started and knows no broker yet")

@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Mapping, Sequence
 from ctypes import c_char_p, c_size_t
 
+from confluent_kafka import KafkaError, KafkaException
+
 from watling.broker import librdkafka
 
 GRACE_MS = 500  # librdkafka's own limit comes first, and says more
@@ -29,12 +31,14 @@ class Asker:
     def __init__(self, config: Mapping[str, object]) -> None:
         self._lib = librdkafka.library()
         self._client = librdkafka.new_asker(config)
-        weakref.finalize(self, self._lib.rd_kafka_destroy_flags, self._client, 0).atexit = False
+        self._main = self._lib.rd_kafka_queue_get_main(self._client)
+        weakref.finalize(self, _end, self._lib, self._client, self._main).atexit = False
 
-    def topic_ids(self, names: Sequence[str], timeout_s: float) -> tuple[int, dict[str, str | int]]:
-        """What the cluster calls those topics: (0, {name: its id, or why it has none as an error code}).
+    def topic_ids(self, names: Sequence[str], timeout_s: float) -> dict[str, str | int]:
+        """What the cluster calls those topics: {name: its id, or why it has none as an error code}.
 
-        Where the cluster did not answer: (error code, {}).
+        Raises:
+            KafkaException: the cluster did not answer; with what the client met on its way, if anything.
         """
         lib = self._lib
         queue = lib.rd_kafka_queue_new(self._client)
@@ -46,9 +50,12 @@ class Asker:
             lib.rd_kafka_AdminOptions_set_request_timeout(options, int(timeout_s * 1000), None, 0)
             lib.rd_kafka_DescribeTopics(self._client, topics, options, queue)
             event = lib.rd_kafka_queue_poll(queue, int(timeout_s * 1000) + GRACE_MS)
-            if not event:
-                return librdkafka.TIMED_OUT, {}
-            return lib.rd_kafka_event_error(event), self._read(event)
+            met = self._met()
+            code = lib.rd_kafka_event_error(event) if event else librdkafka.TIMED_OUT
+            if code:
+                text = librdkafka.error_text(code)
+                raise KafkaException(KafkaError(code, f"{text} ({met})" if met else text))
+            return self._read(event)
         finally:
             if event:
                 lib.rd_kafka_event_destroy(event)
@@ -56,10 +63,18 @@ class Asker:
             lib.rd_kafka_AdminOptions_destroy(options)
             lib.rd_kafka_queue_destroy(queue)
 
+    def _met(self) -> str:
+        """The last error that the client told of a broker: it knows why, where an answer knows only that it is late."""
+        lib, met = self._lib, ""
+        while event := lib.rd_kafka_queue_poll(self._main, 0):
+            code = lib.rd_kafka_event_error(event)
+            if code and code != librdkafka.ALL_BROKERS_DOWN:
+                met = (lib.rd_kafka_event_error_string(event) or b"").decode(errors="replace")
+            lib.rd_kafka_event_destroy(event)
+        return met
+
     def _read(self, event: int) -> dict[str, str | int]:
         lib = self._lib
-        if lib.rd_kafka_event_error(event):
-            return {}
         count = c_size_t()
         result = lib.rd_kafka_event_DescribeTopics_result(event)
         found = lib.rd_kafka_DescribeTopics_result_topics(result, ctypes.byref(count))
@@ -71,3 +86,8 @@ class Asker:
             name = lib.rd_kafka_TopicDescription_name(topic).decode()
             answers[name] = code or lib.rd_kafka_Uuid_base64str(id_).decode()
         return answers
+
+
+def _end(lib: ctypes.CDLL, client: int, main: int) -> None:
+    lib.rd_kafka_queue_destroy(main)
+    lib.rd_kafka_destroy_flags(client, 0)

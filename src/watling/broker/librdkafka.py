@@ -55,6 +55,7 @@ FIXED: dict[str, object] = {
 """What the promise of exactly once rests on; a caller's settings do not change it."""
 
 TIMED_OUT = -185
+ALL_BROKERS_DOWN = -187
 ANY_OPERATION = 0  # of the options of a question to the cluster
 
 _PRODUCER, _CONSUMER = 0, 1
@@ -233,13 +234,16 @@ def new_consumer(config: Mapping[str, object], on_error: ctypes._FuncPointer) ->
 
 
 def new_asker(config: Mapping[str, object]) -> int:
-    """A handle to ask the cluster with, that neither reads nor writes. It logs nothing: its answers tell errors.
+    """A handle to ask the cluster with, that neither reads nor writes. It logs nothing; errors of the client are events
+    of its main queue.
 
     Raises:
         ConfigError: naming every property that librdkafka refuses.
         WatlingError: the client cannot be made.
     """
-    return _new(_PRODUCER, _conf({**config, "log_level": 0}))
+    conf = _conf({**config, "log_level": 0})
+    library().rd_kafka_conf_set_events(conf, EVENT_ERROR)
+    return _new(_PRODUCER, conf)
 
 
 def _conf(properties: Mapping[str, object]) -> int:

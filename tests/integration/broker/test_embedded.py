@@ -99,6 +99,14 @@ def test_an_external_cluster_starts_nothing_here(tmp_path: Path) -> None:
         admin.ping(external, timeout_s=1)
 
 
+def test_a_broker_that_is_not_there_is_told_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """«Timed out» alone sends a tired person to the wrong place: refused, unknown host and bad password differ."""
+    monkeypatch.setattr(admin, "TIMEOUT_S", 2.0)
+    settings = load_settings(home=tmp_path, kafka={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    with pytest.raises(BrokerUnreachable, match="Connection refused"):
+        admin.topic_ids(settings, ["vehicle_data"])
+
+
 def test_a_pid_that_was_given_out_anew_is_never_signalled(settings: Settings) -> None:
     """A stale pid file must not stop somebody else's process."""
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
