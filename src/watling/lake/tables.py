@@ -145,8 +145,9 @@ def load_table(catalog: Catalog, settings: Settings, name: str) -> Table | None:
     except FileNotFoundError:
         raise
     except OSError as error:
+        what = "refuses: check the keys" if "ACCESS_DENIED" in str(error) else "does not answer: check that it runs"
         raise LakeUnreachable(
-            f"the lake's store does not answer: {error}. Check that it runs, and `lake.catalog` in `watling config show`."
+            f"the lake's store {what}, and `lake.catalog` in `watling config show` ({error})"
         ) from error
 
 

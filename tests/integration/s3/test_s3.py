@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.conftest import free_port, wait_until
 from tests.integration.pipeline.conftest import NOW, City, event, make_city
-from tests.integration.s3.server import BUCKET, SECRET, S3Server
+from tests.integration.s3.server import BUCKET, KEY, SECRET, S3Server
 from watling.audit import run_audit
 from watling.config import load_settings
 from watling.dashboard import create_app
@@ -127,6 +127,19 @@ def test_sql_reads_the_lake_in_the_bucket_and_nothing_beside_it(city: City, sql:
         assert SECRET not in caught.value.message
 
 
+def test_keys_may_come_from_the_environment(city: City, s3: S3Server) -> None:
+    """On AWS nobody writes keys into a file; and a wrong one must not look like an outage."""
+    city.send("vehicle", [event(1)])
+    city.drain()
+    keyless = {n: v for n, v in s3.catalog(city.settings.home).items() if not n.endswith(("key-id", "access-key"))}
+    chain = {"WATLING_LAKE__CATALOG": json.dumps(keyless), "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    asked = ("sql", "select count(*) as n from vehicle", "--format", "csv")
+    assert watling(city, *asked, **chain).stdout.split() == ["n", "1"]
+    refused = watling(city, *asked, **{**chain, "AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert refused.returncode == 3
+    assert "refuses: check the keys" in refused.stderr
+
+
 def test_a_store_that_is_away_is_waited_for_and_named(city: City, sql: LakeSql, s3: S3Server) -> None:
     """Stores have outages: the pipeline must wait and lose nothing, a command must say what is away and end with 3."""
     city.send("vehicle", [event(n) for n in range(300)])
@@ -163,10 +176,10 @@ def landed(city: City) -> int:
     return sum(state.next - state.first for _, _, state in city.state("vehicle").each())
 
 
-def watling(city: City, *arguments: str) -> subprocess.CompletedProcess[str]:
+def watling(city: City, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "watling", *arguments],
-        env={**os.environ, **city.environment},
+        env={**os.environ, **city.environment, **more},
         capture_output=True,
         text=True,
         timeout=120,
