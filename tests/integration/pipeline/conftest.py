@@ -134,6 +134,12 @@ def event(number: int, vehicle: int | None = None, **more: Any) -> bytes:
 @pytest.fixture
 def make_city(kafka: Settings, tmp_path: Path) -> Any:
     def make(*streams: str, partitions: int = 3, catalog: Mapping[str, str] | None = None, **environment: str) -> City:
+        if (
+            catalog is None and os.environ.get("WATLING_TEST_LAKE") == "s3"
+        ):  # `make soak` runs these tests on a store too
+            from tests.integration.s3.server import shared
+
+            catalog = shared(tmp_path / "store").catalog(tmp_path / "home")
         tag = uuid.uuid4().hex[:8]
         folder = tmp_path / "contracts"
         folder.mkdir(exist_ok=True)

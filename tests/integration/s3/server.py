@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 from pathlib import Path
@@ -91,3 +92,14 @@ class S3Server:
         except OSError:
             return False
         return True
+
+
+_shared: list[S3Server] = []
+
+
+def shared(folder: Path) -> S3Server:
+    """One server for all tests of this process; the first one's folder is its."""
+    if not _shared:
+        _shared.append(S3Server(folder))
+        atexit.register(_shared[0].kill)
+    return _shared[0]
