@@ -51,7 +51,7 @@ class Asker:
             lib.rd_kafka_DescribeTopics(self._client, topics, options, queue)
             event = lib.rd_kafka_queue_poll(queue, int(timeout_s * 1000) + GRACE_MS)
             met = self._met()
-            code = lib.rd_kafka_event_error(event) if event else librdkafka.TIMED_OUT
+            code = lib.rd_kafka_event_error(event) if event else KafkaError._TIMED_OUT
             if code:
                 text = librdkafka.error_text(code)
                 raise KafkaException(KafkaError(code, f"{text} ({met})" if met else text))
@@ -68,7 +68,7 @@ class Asker:
         lib, met = self._lib, ""
         while event := lib.rd_kafka_queue_poll(self._main, 0):
             code = lib.rd_kafka_event_error(event)
-            if code and code != librdkafka.ALL_BROKERS_DOWN:
+            if code and code != KafkaError._ALL_BROKERS_DOWN:
                 met = (lib.rd_kafka_event_error_string(event) or b"").decode(errors="replace")
             lib.rd_kafka_event_destroy(event)
         return met

@@ -54,8 +54,6 @@ FIXED: dict[str, object] = {
 }
 """What the promise of exactly once rests on; a caller's settings do not change it."""
 
-TIMED_OUT = -185
-ALL_BROKERS_DOWN = -187
 ANY_OPERATION = 0  # of the options of a question to the cluster
 
 _PRODUCER, _CONSUMER = 0, 1

@@ -22,8 +22,6 @@ from watling.broker import admin, embedded, zookeeper
 from watling.broker.errors import BrokerError
 from watling.config import Settings, load_settings
 from watling.contracts import load_contracts
-from watling.lake.catalog import open_catalog
-from watling.lake.tables import load_table
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 __all__ = ["city", "make_city", "supervised_home"]
@@ -62,15 +60,15 @@ def test_records_land_once_with_zookeeper_killed_in_mid_stream(kafka: Settings, 
     city.send("vehicle", [event(n) for n in range(1000)] + [b"junk"])
     pipeline = city.start(once=False)
     try:
-        assert wait_until(lambda: _landed(city) >= 1001, 60)
+        assert wait_until(lambda: city.settled("vehicle") >= 1001, 60)
         kill_zookeeper(kafka)
         city.send("vehicle", [event(n) for n in range(900, 2000)])  # a hundred of them sent again
-        assert wait_until(lambda: _landed(city) >= 2101, 60), "it goes on without ZooKeeper"
+        assert wait_until(lambda: city.settled("vehicle") >= 2101, 60), "it goes on without ZooKeeper"
         assert not beside(kafka).running
         embedded.start(kafka)
         assert beside(kafka).healthy
         city.send("vehicle", [event(n) for n in range(2000, 2500)])
-        assert wait_until(lambda: _landed(city) >= 2601, 60)
+        assert wait_until(lambda: city.settled("vehicle") >= 2601, 60)
     finally:
         pipeline.terminate()
         pipeline.communicate(timeout=60)
@@ -83,13 +81,6 @@ def test_records_land_once_with_zookeeper_killed_in_mid_stream(kafka: Settings, 
     assert embedded.status(kafka).pid == broker, "the broker never stopped"
     admin.ensure_topics(kafka, TRAFFIC)  # topics are ZooKeeper's: it is at work again
     assert admin.partitions(kafka, "traffic_data")
-
-
-def _landed(city: City) -> int:
-    """Records of the stream that its table has settled."""
-    if load_table(open_catalog(city.settings), city.settings, "vehicle") is None:
-        return 0
-    return sum(state.next - state.first for _, _, state in city.state("vehicle").each())
 
 
 def test_both_listen_on_this_machine_alone(kafka: Settings) -> None:

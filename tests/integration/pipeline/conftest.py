@@ -92,6 +92,12 @@ class City:
         assert loaded is not None
         return read_state(loaded)
 
+    def settled(self, stream: str) -> int:
+        """Records of the stream that its table has settled; 0 before there is one."""
+        if load_table(open_catalog(self.settings), self.settings, stream) is None:
+            return 0
+        return sum(state.next - state.first for _, _, state in self.state(stream).each())
+
     def places(self, stream: str) -> list[tuple[int, int, int]]:
         """(generation, partition, offset) of every row of the stream, in its table and in quarantine, sorted."""
         columns = ["_kafka_generation", "_kafka_partition", "_kafka_offset"]

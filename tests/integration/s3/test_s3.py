@@ -26,7 +26,6 @@ from watling.lake.catalog import open_catalog
 from watling.lake.errors import LakeUnreachable
 from watling.lake.maintain import maintain
 from watling.lake.objects import ObjectStore
-from watling.lake.tables import load_table
 from watling.query.errors import QueryError
 from watling.query.sql import LakeSql, open_lake
 
@@ -73,7 +72,7 @@ def test_records_land_once_and_sql_and_page_answer(city: City, sql: LakeSql, s3:
     try:
         for number in range(400, 500, 10):  # ten commits: enough to be merged
             city.send("vehicle", [event(n) for n in range(number, number + 10)])
-            assert wait_until(lambda n=number: landed(city) == 402 + n - 390, 60)  # type: ignore[misc]
+            assert wait_until(lambda n=number: city.settled("vehicle") == 402 + n - 390, 60)  # type: ignore[misc]
     finally:
         pipeline.terminate()
         pipeline.communicate(timeout=60)
@@ -145,7 +144,7 @@ def test_a_store_that_is_away_is_waited_for_and_named(city: City, sql: LakeSql, 
     city.send("vehicle", [event(n) for n in range(300)])
     pipeline = city.start(once=False)
     try:
-        assert wait_until(lambda: landed(city) >= 300, 60)
+        assert wait_until(lambda: city.settled("vehicle") >= 300, 60)
         s3.kill()
         city.send("vehicle", [event(n) for n in range(300, 700)])
         with pytest.raises(LakeUnreachable, match="does not answer"):
@@ -158,7 +157,7 @@ def test_a_store_that_is_away_is_waited_for_and_named(city: City, sql: LakeSql, 
             assert SECRET not in ended.stderr
         assert pipeline.poll() is None, "it waits"
         s3.start()
-        assert wait_until(lambda: landed(city) >= 700, 90)
+        assert wait_until(lambda: city.settled("vehicle") >= 700, 90)
     finally:
         pipeline.terminate()
         _, log = pipeline.communicate(timeout=60)
@@ -167,13 +166,6 @@ def test_a_store_that_is_away_is_waited_for_and_named(city: City, sql: LakeSql, 
     city.assert_whole("vehicle")
     report = run_audit(city.settings, contracts=city.contracts)
     assert report.ok, report.lines()
-
-
-def landed(city: City) -> int:
-    """Rows that the vehicle table has settled."""
-    if load_table(open_catalog(city.settings), city.settings, "vehicle") is None:
-        return 0
-    return sum(state.next - state.first for _, _, state in city.state("vehicle").each())
 
 
 def watling(city: City, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

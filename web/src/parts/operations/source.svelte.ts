@@ -1,7 +1,7 @@
 // Receives nothing but the page's address; gives the operations view the lake's state again and again, and runs its jobs.
 
 import { operations as text } from "../../text/operations";
-import { Refused, read } from "../../wire/ask";
+import { read } from "../../wire/ask";
 import type { Job, Operations } from "./types";
 
 const EVERY_MS = 5_000;
@@ -72,7 +72,7 @@ export class Source {
       try {
         this.job = await read<Job>(`/api/jobs/${job.id}`, this.#gone.signal, text.away);
       } catch (error) {
-        if (error instanceof Refused && error.away) continue;
+        if (this.#gone.signal.aborted || (error as Error).message.startsWith(text.away)) continue;
         this.job = { ...this.job, state: "failed", error: text.jobLost };
       }
     }
