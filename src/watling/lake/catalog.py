@@ -11,6 +11,7 @@ from pyiceberg.exceptions import NamespaceAlreadyExistsError
 
 from watling.config import Settings
 from watling.lake.errors import LakeUnreachable
+from watling.ops.process import exclusive
 
 SQLITE_BUSY_S = 30
 
@@ -33,18 +34,10 @@ def open_catalog(settings: Settings) -> Catalog:
     """
     try:
         if uses_local_lake(settings):
-            folder = lake_dir(settings)
-            folder.mkdir(parents=True, exist_ok=True)
-            database = folder / "catalog.db"
-            connection = sqlite3.connect(database, timeout=SQLITE_BUSY_S)
-            connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
-            connection.close()
-            catalog = load_catalog(
-                settings.lake.catalog_name,
-                type="sql",
-                uri=f"sqlite:///{database}?timeout={SQLITE_BUSY_S}",
-                warehouse=settings.lake.warehouse or str(folder),
-            )
+            database = lake_dir(settings) / "catalog.db"
+            if not database.exists():
+                _make(settings, database)
+            catalog = _open(settings, database)
         else:
             catalog = load_catalog(settings.lake.catalog_name, **settings.lake.catalog)
         with contextlib.suppress(NamespaceAlreadyExistsError):
@@ -55,3 +48,27 @@ def open_catalog(settings: Settings) -> Catalog:
             f"the lake's catalog does not answer: {type(error).__name__}: {error}. "
             "Check `lake.catalog` in `watling config show`, and that the disk or service is there."
         ) from error
+
+
+def _make(settings: Settings, database: Path) -> None:
+    """Put a new catalog in its place, whole: the parts of a system that starts open it at the same time."""
+    with exclusive(database.with_suffix(".lock"), SQLITE_BUSY_S):
+        if database.exists():
+            return
+        new = database.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        catalog = _open(settings, new)
+        catalog.create_namespace(settings.lake.namespace)
+        catalog.close()
+        with contextlib.closing(sqlite3.connect(new, timeout=SQLITE_BUSY_S)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
+        new.replace(database)
+
+
+def _open(settings: Settings, database: Path) -> Catalog:
+    return load_catalog(
+        settings.lake.catalog_name,
+        type="sql",
+        uri=f"sqlite:///{database}?timeout={SQLITE_BUSY_S}",
+        warehouse=settings.lake.warehouse or str(database.parent),
+    )

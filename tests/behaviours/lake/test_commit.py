@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +48,21 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 @pytest.fixture
 def catalog(settings: Settings) -> Catalog:
     return open_catalog(settings)
+
+
+def test_a_new_lake_is_opened_by_all_parts_at_once(tmp_path: Path) -> None:
+    """Pipeline and page of a fresh home start together: neither may die of the other's half-made catalog."""
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(20):
+            settings = load_settings(home=tmp_path / str(number))
+            together = threading.Barrier(4, timeout=20)
+
+            def opened(settings: Settings = settings, together: threading.Barrier = together) -> Catalog:
+                together.wait()
+                return open_catalog(settings)
+
+            for opening in [pool.submit(opened) for _ in range(4)]:
+                assert opening.result().namespace_exists("watling")
 
 
 Open = Callable[[str], Committer]
