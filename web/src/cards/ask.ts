@@ -1,7 +1,6 @@
 // Receives what a card shows; gives its past from the server, or the sentence that says why not.
 
-import { cards as text } from "../text/cards";
-import { read } from "../wire/ask";
+import { read } from "../wire/read";
 
 /** Columns of equal length, oldest first. ms since 1970, degrees, km/h. */
 export interface Track {
@@ -62,7 +61,7 @@ export interface IncidentPast {
 }
 
 const part = encodeURIComponent;
-const get = <T>(path: string, signal: AbortSignal): Promise<T> => read<T>(path, signal, text.away);
+const get = <T>(path: string, signal: AbortSignal): Promise<T> => read<T>(path, signal);
 
 export function vehicleHistory(id: string, from: number, to: number, limit: number, signal: AbortSignal) {
   return get<VehicleHistory>(`/api/vehicles/${part(id)}/history?from=${from}&to=${to}&limit=${limit}`, signal);

@@ -1,7 +1,6 @@
 // Receives what the user wants to see counted and the map's zoom; gives the map cells with a step of a colour scale each.
 
-import { tiles as text } from "../text/tiles";
-import { read } from "../wire/ask";
+import { read } from "../wire/read";
 import { SPEED_STEPS } from "./colors";
 
 export type Layer = "none" | "density" | "speed";
@@ -59,7 +58,7 @@ export async function readCells(
   query.set("resolution", String(resolutionAt(zoom)));
   const [{ cellToBoundary }, body] = await Promise.all([
     import("h3-js"),
-    read<{ cells: CellRow[]; as_of_ms: number | null }>(`/api/cells?${query}`, signal, text.away),
+    read<{ cells: CellRow[]; as_of_ms: number | null }>(`/api/cells?${query}`, signal),
   ]);
   const rows = body.cells;
   const most = rows.reduce((n, row) => Math.max(n, row[1]), 0);

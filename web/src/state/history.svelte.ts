@@ -4,8 +4,7 @@
 // A question at a time: a new one aborts the old. Over all of the page few are on their way at once, none while the page
 // is hidden, and after a fault the next attempt waits longer, up to half a minute.
 
-import { tiles as text } from "../text/tiles";
-import { ask, Refused } from "../wire/ask";
+import { type Refused, read } from "../wire/read";
 
 export interface Question {
   /** What is asked; an answer to another key is shown as an old one, and dropped if the new one fails. */
@@ -89,7 +88,7 @@ export class Asked<T> {
   #nudged = false;
 
   /** `take` reads an answer; JSON when left out. */
-  constructor(private readonly take: (answer: Response) => Promise<T> = async (answer) => (await answer.json()) as T) {}
+  constructor(private readonly take?: (answer: Response) => Promise<T>) {}
 
   /** Ask this from now on. */
   follow(question: Question): void {
@@ -125,7 +124,7 @@ export class Asked<T> {
       const began = Date.now();
       const leave = await gate.enter(signal);
       try {
-        const body = await this.take(await ask(question.url(), signal, text.away, { limitMs: LIMIT_MS }));
+        const body = await read(question.url(), signal, { limitMs: LIMIT_MS, take: this.take });
         signal.throwIfAborted();
         this.body = body;
         this.readAt = Date.now();
@@ -135,10 +134,8 @@ export class Asked<T> {
       } catch (error) {
         if (signal.aborted) return;
         faults++;
-        this.fault =
-          error instanceof Refused && !error.away
-            ? { message: error.message, away: false }
-            : { message: text.away, away: true };
+        const { message, away } = error as Refused;
+        this.fault = { message, away };
         if (this.outdated) {
           this.body = null;
           this.outdated = false;

@@ -1,8 +1,8 @@
 // Receives what the link brings; gives the parts one reactive picture of now.
 
 import type { ShownState } from "../text";
-import { Refused, read } from "../wire/ask";
 import { Link, type LinkState } from "../wire/link";
+import { Refused, read } from "../wire/read";
 import type { Places, Samples, Status, StreamStatus, VehicleCard } from "../wire/types";
 import { filter } from "./filter.svelte";
 import { Fleet } from "./fleet";
@@ -126,7 +126,7 @@ class Live {
   async #read(id: string): Promise<void> {
     try {
       const path = `/api/vehicles/${encodeURIComponent(id)}`;
-      const card = await read<VehicleCard>(path, NEVER, "", { limitMs: CARD_LIMIT_MS });
+      const card = await read<VehicleCard>(path, NEVER, { limitMs: CARD_LIMIT_MS });
       if (this.selected !== id) return;
       this.card = card;
       this.#missing = null;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Picture, Track } from "../cards/ask";
-import { pause } from "../cards/asked.svelte";
 import { life } from "../cards/incident";
 import { merged } from "../cards/pictures";
+import { pause } from "../cards/polled.svelte";
 import { events, points, speeds, trail } from "../cards/track";
 
 const T = 1_700_000_000_000;

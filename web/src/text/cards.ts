@@ -3,7 +3,6 @@
 export const cards = {
   close: "Close",
   show: "Show on map",
-  away: "The server does not answer",
   loading: "Being read …",
   stale: (why: string) => `Not refreshed: ${why}`,
   past: (moment: string) => `As it was at ${moment}`,

@@ -31,7 +31,6 @@ export const explore = {
     `${n} rows, cut at the memory that the page may use: there are more. Name fewer columns, or export.`,
   bounds: (rows: string, seconds: string) => `At most ${rows} rows and ${seconds} a query.`,
   stopped: "Stopped.",
-  away: "The server did not answer.",
   result: "Result",
   view: "Show as",
   views: { table: "Table", bars: "Bars", pie: "Pie", line: "Line", histogram: "Histogram" },

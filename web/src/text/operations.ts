@@ -7,7 +7,6 @@ export const operations = {
   loading: "Reading the lake …",
   failed: (why: string) => `Not read: ${why}`,
   oldNumbers: (age: string) => `The numbers below are ${age} old.`,
-  away: "The server does not answer.",
   broker: "Broker",
   pipeline: "Pipeline",
   audit: "Audit",

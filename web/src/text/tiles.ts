@@ -8,7 +8,6 @@ export const tiles = {
   none: "There is no tile. The file of tiles hides them all.",
   failed: (why: string) => `The tiles could not be listed: ${why}`,
   problems: "The file of tiles",
-  away: "the server does not answer",
   states: {
     live: "Live",
     quiet: "Quiet",

@@ -40,7 +40,6 @@ export const time = {
   shown: (n: string) => `${n} ${n === "1" ? "vehicle" : "vehicles"} from the lake, by the devices' own time`,
   none: "No vehicle reported in the two minutes before.",
   failed: (why: string) => `Not read: ${why}`,
-  away: "the server does not answer",
   from: (moment: string) => `from ${moment}`,
   until: (moment: string) => `until ${moment}`,
   beyond: (moment: string) => `The lake reaches to ${moment} as yet.`,

@@ -5,9 +5,8 @@
 import { filter } from "../state/filter.svelte";
 import { Fleet } from "../state/fleet";
 import { live } from "../state/live.svelte";
-import { time as text } from "../text/time";
-import { ask, Refused, read } from "../wire/ask";
 import { decode, type Frame } from "../wire/frame";
+import { read } from "../wire/read";
 import type { Places } from "../wire/types";
 import { Player, stepOf } from "./player";
 import { type Extent, held } from "./scale";
@@ -82,10 +81,7 @@ class TimeMachine {
       if (!document.hidden || !this.looked) {
         try {
           const before = this.extent;
-          this.extent = held(
-            await read<Record<string, Extent>>("/api/extent", leaving.signal, text.away),
-            filter.now(),
-          );
+          this.extent = held(await read<Record<string, Extent>>("/api/extent", leaving.signal), filter.now());
           this.#player.end = this.extent?.last ?? Infinity;
           this.looked = true;
           // rows of the moment shown may have landed since
@@ -196,7 +192,7 @@ class TimeMachine {
     const asked = new AbortController();
     this.#placesAsked = asked;
     this.#placesAt = page + PLACES_EVERY_MS;
-    read<{ places: Places["places"] }>(`/api/places?at=${Math.floor(at)}`, asked.signal, text.away)
+    read<{ places: Places["places"] }>(`/api/places?at=${Math.floor(at)}`, asked.signal)
       .then((answer) => {
         if (this.#placesAsked !== asked) return;
         this.places = answer.places;
@@ -232,13 +228,7 @@ async function frameAt(at: number, signal: AbortSignal): Promise<Frame> {
   const query = filter.query();
   for (const name of ["from", "to"]) query.delete(name);
   query.set("at", String(at));
-  const answer = await ask(`/api/frame?${query}`, signal, text.away);
-  try {
-    return decode(await answer.arrayBuffer());
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refused(text.away, 0); // it broke off amid its answer
-  }
+  return await read(`/api/frame?${query}`, signal, { take: async (answer) => decode(await answer.arrayBuffer()) });
 }
 
 export const machine = new TimeMachine();

@@ -1,8 +1,7 @@
 // Receives SQL; gives the rows, a file, or the sentence that says why not.
 
 import type { Column } from "../../charts/shape";
-import { explore as text } from "../../text/explore";
-import { ask, read } from "../../wire/ask";
+import { read } from "../../wire/read";
 
 export interface Answer {
   readonly columns: readonly Column[];
@@ -27,7 +26,7 @@ export interface TableInfo {
 const LIMIT_MS = 600_000; // the server's own limit is the user's to set, and comes first
 
 export async function run(sql: string, limit: number, signal: AbortSignal): Promise<Answer> {
-  return await read<Answer>("/api/sql", signal, text.away, { body: { sql, limit }, limitMs: LIMIT_MS });
+  return await read<Answer>("/api/sql", signal, { body: { sql, limit }, limitMs: LIMIT_MS });
 }
 
 /** The file, its name, and whether there were more rows than it may hold. */
@@ -36,14 +35,16 @@ export async function exportFile(
   format: "csv" | "parquet",
   signal: AbortSignal,
 ): Promise<{ file: Blob; name: string; cut: boolean }> {
-  const answer = await ask("/api/sql/export", signal, text.away, { body: { sql, format }, limitMs: LIMIT_MS });
-  const name =
-    /filename="?([^";]+)"?/.exec(answer.headers.get("content-disposition") ?? "")?.[1] ?? `watling.${format}`;
-  return { file: await answer.blob(), name, cut: answer.headers.get("x-watling-truncated") === "true" };
+  const take = async (answer: Response) => {
+    const name = /filename="?([^";]+)"?/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
+    const cut = answer.headers.get("x-watling-truncated") === "true";
+    return { file: await answer.blob(), name: name ?? `watling.${format}`, cut };
+  };
+  return await read("/api/sql/export", signal, { body: { sql, format }, limitMs: LIMIT_MS, take });
 }
 
 export async function tables(signal: AbortSignal): Promise<TableInfo[]> {
-  return await read<TableInfo[]>("/api/sql/tables", signal, text.away);
+  return await read<TableInfo[]>("/api/sql/tables", signal);
 }
 
 /** Let the browser save it. */

@@ -1,7 +1,7 @@
 // Receives nothing but the page's address; gives the operations view the lake's state again and again, and runs its jobs.
 
 import { operations as text } from "../../text/operations";
-import { read } from "../../wire/ask";
+import { Refused, read } from "../../wire/read";
 import type { Job, Operations } from "./types";
 
 const EVERY_MS = 5_000;
@@ -30,7 +30,7 @@ export class Source {
 
   async refresh(): Promise<void> {
     try {
-      this.body = await read<Operations>("/api/operations", this.#gone.signal, text.away);
+      this.body = await read<Operations>("/api/operations", this.#gone.signal);
       this.readAt = Date.now();
       this.fault = null;
       const running = this.body.jobs.find((job) => job.state === "running");
@@ -48,7 +48,7 @@ export class Source {
   async begin(path: string, body: unknown): Promise<void> {
     this.jobFault = null;
     try {
-      await this.#watch(await read<Job>(path, this.#gone.signal, text.away, { body }));
+      await this.#watch(await read<Job>(path, this.#gone.signal, { body }));
     } catch (error) {
       this.jobFault = (error as Error).message;
     }
@@ -56,9 +56,7 @@ export class Source {
 
   async end(): Promise<void> {
     if (this.job?.state === "running") {
-      await read<Job>(`/api/jobs/${this.job.id}/stop`, this.#gone.signal, text.away, { body: {} }).catch(
-        () => undefined,
-      );
+      await read<Job>(`/api/jobs/${this.job.id}/stop`, this.#gone.signal, { body: {} }).catch(() => undefined);
     }
   }
 
@@ -70,9 +68,9 @@ export class Source {
     while (this.job.state === "running" && !this.#gone.signal.aborted) {
       await new Promise((wake) => setTimeout(wake, JOB_EVERY_MS));
       try {
-        this.job = await read<Job>(`/api/jobs/${job.id}`, this.#gone.signal, text.away);
+        this.job = await read<Job>(`/api/jobs/${job.id}`, this.#gone.signal);
       } catch (error) {
-        if (this.#gone.signal.aborted || (error as Error).message.startsWith(text.away)) continue;
+        if (!(error instanceof Refused && error.status === 404)) continue;
         this.job = { ...this.job, state: "failed", error: text.jobLost };
       }
     }

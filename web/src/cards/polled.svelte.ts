@@ -1,8 +1,8 @@
 // Receives a question; asks it, and again while its card is shown; gives the last answer and what is wrong with it.
 
-import { Refused } from "../wire/ask";
+import { Refused } from "../wire/read";
 
-export class Asked<T> {
+export class Polled<T> {
   /** The last answer; it stays while the next is asked for, and when that fails. */
   value = $state.raw<T | null>(null);
   /** Why the last attempt gave nothing. */

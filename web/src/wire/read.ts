@@ -1,5 +1,7 @@
 // Receives an address of this server; gives its answer, or what it says against it. Every request of the page goes this way.
 
+import { wire as text } from "../text/wire";
+
 /** `status` 404: there is no such thing; 0: the server did not answer. */
 export class Refused extends Error {
   constructor(
@@ -15,38 +17,32 @@ export class Refused extends Error {
   }
 }
 
-export interface Way {
+export interface Way<T> {
   /** Sent as JSON by POST; left out: GET. */
   readonly body?: unknown;
   readonly limitMs?: number;
+  /** Reads the answer; as JSON when left out. */
+  readonly take?: ((answer: Response) => Promise<T>) | undefined;
 }
 
 const LIMIT_MS = 20_000;
 
-/** An answer, bounded in time. `away` is the sentence for a server that does not answer, or answers with none. Rejects
- *  with Refused, or with the signal's reason. */
-export async function ask(path: string, signal: AbortSignal, away: string, way: Way = {}): Promise<Response> {
+/** An answer, read whole, bounded in time; one that breaks off counts as none. Rejects with Refused, or with the signal's
+ *  reason. */
+export async function read<T>(path: string, signal: AbortSignal, way: Way<T> = {}): Promise<T> {
   const limit = AbortSignal.timeout(way.limitMs ?? LIMIT_MS);
   const post = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(way.body) };
-  let answer: Response;
+  const take = way.take ?? (async (answer: Response) => (await answer.json()) as T);
   try {
-    answer = await fetch(path, { signal: AbortSignal.any([signal, limit]), ...(way.body === undefined ? {} : post) });
+    const answer = await fetch(path, {
+      signal: AbortSignal.any([signal, limit]),
+      ...(way.body === undefined ? {} : post),
+    });
+    if (!answer.ok) throw new Refused((await sentence(answer)) ?? text.without(answer.status), answer.status);
+    return await take(answer);
   } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refused(away, 0);
-  }
-  if (answer.ok) return answer;
-  throw new Refused((await sentence(answer)) ?? `${away} (${answer.status})`, answer.status);
-}
-
-/** The same, read as JSON. An answer that breaks off counts as none. */
-export async function read<T>(path: string, signal: AbortSignal, away: string, way: Way = {}): Promise<T> {
-  const answer = await ask(path, signal, away, way);
-  try {
-    return (await answer.json()) as T;
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refused(away, 0);
+    if (signal.aborted || error instanceof Refused) throw error;
+    throw new Refused(text.away, 0);
   }
 }
 
