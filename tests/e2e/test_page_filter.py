@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, Position, expect
 
 from tests.conftest import free_port, wait_until
 from tests.e2e.made_up_city import MadeUpCity
@@ -63,17 +63,24 @@ def chips(page: Page) -> list[str]:
     return [" ".join(text.replace("✕", "").split()) for text in found]
 
 
-def test_a_click_on_a_slice_filters_and_again_clears(site: str, open_page: Any) -> None:
-    """Whoever asks «and the BMWs alone?» clicks the BMWs: every tile follows, and the same click takes it back."""
-    page = open_page(f"{site}?{HOUR}")
-    everything = number(page, "vehicles_seen", "reports")
-    canvas = box(page, "by_make").locator("canvas")
+def slice_of(page: Page, tile: str, *, first: bool) -> tuple[Locator, Position]:
+    """A pie's canvas, and a place on it amid the ring of its first slice (which begins at the top and runs clockwise) or
+    of its last (which ends there)."""
+    canvas = box(page, tile).locator("canvas")
     expect(canvas).to_be_visible(timeout=WAIT_MS)
     size = canvas.bounding_box()
     assert size is not None
     radius = min(size["height"] / 2 - 6, size["width"] * 0.22)
-    slice_at = {"x": radius + 6 + radius * 0.54, "y": size["height"] / 2 - radius * 0.54}  # amid the first slice's ring
-    canvas.click(position=slice_at)  # the first slice begins at the top and runs clockwise
+    aside = radius * 0.54
+    return canvas, {"x": radius + 6 + (aside if first else -aside), "y": size["height"] / 2 - aside}
+
+
+def test_a_click_on_a_slice_filters_and_again_clears(site: str, open_page: Any) -> None:
+    """Whoever asks «and the BMWs alone?» clicks the BMWs: every tile follows, and the same click takes it back."""
+    page = open_page(f"{site}?{HOUR}")
+    everything = number(page, "vehicles_seen", "reports")
+    canvas, slice_at = slice_of(page, "by_make", first=True)
+    canvas.click(position=slice_at)
     expect(page.get_by_label("Filter", exact=True).get_by_role("listitem")).to_have_count(1, timeout=WAIT_MS)
     (chosen,) = said(page, "where")["where"]
     assert chosen.startswith("make:")
@@ -91,14 +98,8 @@ def test_a_click_on_a_slice_filters_and_again_clears(site: str, open_page: Any) 
 def test_the_slice_of_all_others_opens_the_table_where_each_can_be_chosen(site: str, open_page: Any) -> None:
     """Twenty vehicles are eight slices: the last stands for thirteen, and nobody could pick one of those."""
     page = open_page(f"{site}?{HOUR}")
-    canvas = box(page, "by_vehicle").locator("canvas")
-    expect(canvas).to_be_visible(timeout=WAIT_MS)
-    size = canvas.bounding_box()
-    assert size is not None
-    radius = min(size["height"] / 2 - 6, size["width"] * 0.22)
-    canvas.click(
-        position={"x": radius + 6 - radius * 0.54, "y": size["height"] / 2 - radius * 0.54}
-    )  # the last one ends at the top
+    canvas, slice_at = slice_of(page, "by_vehicle", first=False)
+    canvas.click(position=slice_at)
     rows = box(page, "by_vehicle").locator("tbody tr")
     expect(rows).to_have_count(20, timeout=WAIT_MS)
     rows.last.get_by_role("button").click()

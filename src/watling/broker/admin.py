@@ -45,7 +45,8 @@ CLIENTS_KEPT = 4
 class _Kept(Generic[T]):
     """One client a process and cluster: each keeps threads and connections of its own. The last few are kept.
 
-    Hold it until the answer is there: a client that nobody holds ends, and its questions with it.
+    Hold it until the answer is there: a client that nobody holds ends, and its questions with it. One that got no answer
+    is to be let go: after a restart of its broker librdkafka (2.16) may wait for a controller that is long back.
     """
 
     def __init__(self, make: Callable[[Settings], T]) -> None:
@@ -54,7 +55,7 @@ class _Kept(Generic[T]):
         self._lock = threading.Lock()
 
     def __call__(self, settings: Settings) -> T:
-        key = tuple(sorted(client_config(settings).items()))
+        key = self._key(settings)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self._make(settings)
@@ -63,12 +64,24 @@ class _Kept(Generic[T]):
                 self._clients.popitem(last=False)
             return self._clients[key]
 
+    def let_go(self, settings: Settings) -> None:
+        """The next call gets a new client."""
+        with self._lock:
+            self._clients.pop(self._key(settings), None)
+
+    @staticmethod
+    def _key(settings: Settings) -> tuple[tuple[str, str | int | float | bool], ...]:
+        return tuple(sorted(client_config(settings).items()))
+
 
 _client = _Kept[AdminClient](admin_client)
 _asker = _Kept[Asker](lambda settings: Asker(admin_config(settings)))
 
 
 def _unreachable(settings: Settings, error: object) -> BrokerUnreachable:
+    """What to raise when nobody answers; the clients that waited for it are let go."""
+    _client.let_go(settings)
+    _asker.let_go(settings)
     help_ = (
         "Start it with `watling broker start` (or `watling up`)."
         if settings.embedded_broker

@@ -108,7 +108,9 @@ def home(tmp_path: Path) -> Iterator[Home]:
 def test_what_dies_comes_back_and_ctrl_c_stops_all_of_it(home: Home) -> None:
     """A part that crashes must not need a person, nor cost a record; Ctrl-C must leave nothing running."""
     up = home.up("--simulate", "--vehicles", "100")
-    assert [home.part(name)["restarts"] for name in ("pipeline", "page", "simulator")] == [0, 0, 0], home.log.read_text()
+    assert [home.part(name)["restarts"] for name in ("pipeline", "page", "simulator")] == [0, 0, 0], (
+        home.log.read_text()
+    )
     before = home.part("pipeline")["pid"]
     os.kill(before, signal.SIGKILL)
     assert wait_until(lambda: home.part("pipeline").get("restarts") == 1, 60), home.log.read_text()
