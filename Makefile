@@ -72,7 +72,7 @@ bench: setup .venv/.spark ## the figures behind the claims
 soak: setup .venv/.spark ## long runs: kill loops, flat memory, growth
 	$(BIN)/pytest -m soak --timeout 4500
 	$(BIN)/python bench/page_queries.py --rows 100000000 --times 5
-	WATLING_TEST_LAKE=s3 $(BIN)/pytest --timeout 3600 tests/integration/pipeline
+	WATLING_TEST_LAKE=s3 $(BIN)/pytest --timeout 3600 tests/integration/pipeline tests/integration/spark/test_deaths.py tests/integration/spark/test_handover.py tests/integration/spark/test_topics.py
 	WATLING_BROKER__COORDINATION=zookeeper $(BIN)/pytest -m 'soak or not soak' --timeout 3600 tests/soak tests/integration/pipeline tests/integration/audit
 
 lock: .tools/.stamp ## resolve the dependencies anew (the lock names no registry, so that any mirror serves it)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from tests.conftest import wait_until
 from tests.integration.pipeline.conftest import event
 from tests.integration.pipeline.test_exactly_once import city_total, mixed
+from tests.integration.s3.server import shared
 from tests.integration.spark.conftest import Background, SparkCity
 from watling.errors import UsageError
+from watling.lake.catalog import open_catalog
 from watling.lake.errors import FencedError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -45,6 +48,21 @@ def test_engines_take_turns_in_one_stream(city: SparkCity) -> None:
     city.assert_clean()
     ids = city.rows("vehicle")["id"].to_pylist()
     assert len(ids) == len(set(ids)) == 800
+
+
+def test_a_lake_in_s3_takes_both_engines(make_spark_city: Callable[..., SparkCity], tmp_path: Path) -> None:
+    """The executors write to the store themselves: with the same keys, and nothing lost between the engines."""
+    city = make_spark_city("vehicle", catalog=shared(tmp_path / "store").catalog(tmp_path / "home"))
+    city.send("vehicle", mixed(200))
+    assert city.land().error is None
+    city.send("vehicle", [event(n) for n in range(150, 250)])
+    city.drain()
+    city.send("vehicle", mixed(50, first=250))
+    report = city.land()
+    assert (report.landed, report.error) == (50, None)
+    city.assert_clean()
+    table = open_catalog(city.settings).load_table(("watling", "vehicle"))
+    assert all(file.startswith("s3://") for file in table.inspect.files()["file_path"].to_pylist())
 
 
 def test_embedded_is_refused_while_spark_writes_and_fences_it_by_take_over(city: SparkCity) -> None:
