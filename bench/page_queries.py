@@ -151,7 +151,7 @@ def told(took: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--times", type=int, default=10)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
