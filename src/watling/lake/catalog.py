@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
+import time
 from pathlib import Path
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError
+from sqlalchemy.exc import DBAPIError
 
 from watling.config import Settings
 from watling.lake.errors import LakeUnreachable
@@ -33,21 +36,29 @@ def open_catalog(settings: Settings) -> Catalog:
         LakeUnreachable: the catalog or its database does not answer.
     """
     try:
-        if uses_local_lake(settings):
-            database = lake_dir(settings) / "catalog.db"
-            if not database.exists():
-                _make(settings, database)
-            catalog = _open(settings, database)
-        else:
-            catalog = load_catalog(settings.lake.catalog_name, **settings.lake.catalog)
-        with contextlib.suppress(NamespaceAlreadyExistsError):
-            catalog.create_namespace(settings.lake.namespace)
-        return catalog
+        try:
+            return _opened(settings)
+        except DBAPIError:  # two that open a new database at once stumble over each other's tables
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+            return _opened(settings)
     except Exception as error:
         raise LakeUnreachable(
             f"the lake's catalog does not answer: {type(error).__name__}: {error}. "
             "Check `lake.catalog` in `watling config show`, and that the disk or service is there."
         ) from error
+
+
+def _opened(settings: Settings) -> Catalog:
+    if uses_local_lake(settings):
+        database = lake_dir(settings) / "catalog.db"
+        if not database.exists():
+            _make(settings, database)
+        catalog = _local(settings, database)
+    else:
+        catalog = load_catalog(settings.lake.catalog_name, **settings.lake.catalog)
+    with contextlib.suppress(NamespaceAlreadyExistsError):
+        catalog.create_namespace(settings.lake.namespace)
+    return catalog
 
 
 def _make(settings: Settings, database: Path) -> None:
@@ -57,7 +68,7 @@ def _make(settings: Settings, database: Path) -> None:
             return
         new = database.with_suffix(".new")
         new.unlink(missing_ok=True)
-        catalog = _open(settings, new)
+        catalog = _local(settings, new)
         catalog.create_namespace(settings.lake.namespace)
         catalog.close()
         with contextlib.closing(sqlite3.connect(new, timeout=SQLITE_BUSY_S)) as connection:
@@ -65,7 +76,7 @@ def _make(settings: Settings, database: Path) -> None:
         new.replace(database)
 
 
-def _open(settings: Settings, database: Path) -> Catalog:
+def _local(settings: Settings, database: Path) -> Catalog:
     return load_catalog(
         settings.lake.catalog_name,
         type="sql",

@@ -50,11 +50,13 @@ def catalog(settings: Settings) -> Catalog:
     return open_catalog(settings)
 
 
-def test_a_new_lake_is_opened_by_all_parts_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_configuration", [False, True])
+def test_a_new_lake_is_opened_by_all_parts_at_once(tmp_path: Path, by_configuration: bool) -> None:
     """Pipeline and page of a fresh home start together: neither may die of the other's half-made catalog."""
     with ThreadPoolExecutor(4) as pool:
         for number in range(20):
-            settings = load_settings(home=tmp_path / str(number))
+            sql = {"type": "sql", "uri": f"sqlite:///{tmp_path / f'{number}.db'}", "warehouse": f"file://{tmp_path}"}
+            settings = load_settings(home=tmp_path / str(number), lake={"catalog": sql if by_configuration else {}})
             together = threading.Barrier(4, timeout=20)
 
             def opened(settings: Settings = settings, together: threading.Barrier = together) -> Catalog:
