@@ -8,7 +8,6 @@ lake is too far behind, or the page is, it skips ahead and says so: the page is 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from watling.contracts.model import Contract
 from watling.dashboard.hot import HotState
 from watling.dashboard.repeats import Repeats
 from watling.errors import WatlingError
+from watling.ops.patience import Patience
 
 BACK_RECORDS = 10_000  # a partition
 REACH_RECORDS = 100_000  # a stream: how far behind the lake's offsets may lie to begin there
@@ -126,11 +126,11 @@ class KafkaFeed:
             self._thread.join(STOP_S)
 
     def _run(self, hot: HotState) -> None:
-        pause = FIRST_PAUSE_S
+        patience = Patience(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._stopping.is_set():
             try:
                 if self._follow(hot):
-                    pause = FIRST_PAUSE_S
+                    patience.over()
                     continue
                 hot.report_fault(self.contract.name, f"the topic {self.contract.topic} does not exist yet")
             except WatlingError as error:
@@ -138,8 +138,7 @@ class KafkaFeed:
             except Exception as error:
                 log.exception("the page cannot follow %s", self.contract.topic)
                 hot.report_fault(self.contract.name, f"{type(error).__name__}: {error}")
-            self._stopping.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            patience.wait(self._stopping)
 
     def _begin(self, hot: HotState) -> None:
         """Set the positions: where it was, as far as the broker still has that, else by the lake's offsets."""

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 5.0  # after a stop, how long a catalog that is away may still hold the last commit up
 ORPHANS_EVERY_S = 3600.0
+PAUSES_S = (1.0, 10.0)  # between tries while lake or broker are away: the first, the longest
 
 
 Progress = Callable[[dict[str, Any]], None]

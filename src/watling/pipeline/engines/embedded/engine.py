@@ -25,6 +25,7 @@ from watling.lake.commit import TRANSIENT
 from watling.lake.errors import FencedError, LakeUnreachable, NotWritten, Overtaken, StaleBatch
 from watling.lake.state import StreamState
 from watling.ops.memory import release_early
+from watling.ops.patience import Patience
 from watling.pipeline.engines import lifecycle
 from watling.pipeline.engines.embedded.pipe import Budget, Pipe
 from watling.pipeline.engines.embedded.reader import Reader
@@ -112,6 +113,7 @@ class _Engine:
         self.streams: dict[str, _Stream] = {}
         self.writer = lifecycle.writer_name("embedded")
         self._fenced: FencedError | None = None
+        self._patience = Patience(*lifecycle.PAUSES_S)
 
     def run(self, *, once: bool, take_over: bool, accept_new_topic: bool) -> RunReport:
         began = time.monotonic()
@@ -228,7 +230,7 @@ class _Engine:
             ids = admin.topic_ids(self.settings, [s.contract.topic for s in due])
         except WatlingError as error:  # whether the offsets still mean this topic cannot be known: hold the batches
             log.warning("broker away, commits wait: %s", error.message)
-            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            self._patience.wait(self.stop)
             return
         for stream in due:
             name, topic = stream.contract.name, stream.contract.topic
@@ -257,7 +259,7 @@ class _Engine:
             log.error("stream %s: the lake cannot be read or written, the batch waits: %s", name, error)
             with contextlib.suppress(*TRANSIENT):  # maintenance may have removed files of the snapshot that we hold
                 table.refresh()
-            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            self._patience.wait(self.stop)
             return None
         except Exception as error:  # a fault of ours: this stream ends, the others go on
             log.exception("stream %s", name)
@@ -267,6 +269,7 @@ class _Engine:
         """What follows from the committer's answer for one stream."""
         if isinstance(result, StreamState):
             stream.pipe.done(prepared)
+            self._patience.over()
             stream.committed_at = time.monotonic()
             pipeline = self.settings.pipeline
             many = prepared.days > pipeline.many_days
@@ -282,7 +285,7 @@ class _Engine:
             stream.rewind = True
         elif isinstance(result, NotWritten):
             log.error("%s", result.message)
-            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            self._patience.wait(self.stop)
         elif isinstance(result, LakeUnreachable):
             log.error("%s The batch is not committed; the next start fetches it again.", result.message)
             stream.pipe.close()
@@ -302,7 +305,7 @@ class _Engine:
             settled = self.committer.settled(name)
         except TRANSIENT as error:
             log.warning("stream %s: the lake is away, reading again waits: %s", name, error)
-            self.stop.wait(random.uniform(0.5, 1.5))  # noqa: S311
+            self._patience.wait(self.stop)
             return
         stream.pipe.recent.forget()
         if not stream.reader.seek(self._nexts(name), settled):

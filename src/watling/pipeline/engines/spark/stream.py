@@ -7,7 +7,6 @@ dropped, a batch that begins above it ends the stream. The committer is the embe
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -27,8 +26,9 @@ from watling.lake.errors import LakeUnreachable, NotWritten, Overtaken, StaleBat
 from watling.lake.objects import ObjectStore
 from watling.lake.state import PartitionDelta, Range, StreamState, merge_ranges
 from watling.ops.failpoints import failpoint
+from watling.ops.patience import Patience
 from watling.pipeline.engines.judged import RECENT, good, prepared
-from watling.pipeline.engines.lifecycle import ids_of, next_offsets
+from watling.pipeline.engines.lifecycle import PAUSES_S, ids_of, next_offsets
 from watling.pipeline.engines.meter import Meter
 from watling.pipeline.engines.recent import RecentIds
 from watling.pipeline.engines.spark import tasks
@@ -70,6 +70,7 @@ class Stream:
     parallelism: int
     stop: threading.Event
     error: WatlingError | None = None
+    patience: Patience = field(default_factory=lambda: Patience(*PAUSES_S))
     landed_at: float = field(default_factory=time.monotonic)
     timings: dict[str, float] = field(default_factory=dict)  # seconds by part, over all batches
     working: threading.Lock = field(default_factory=threading.Lock)
@@ -97,6 +98,7 @@ class Stream:
             try:
                 self._land(frame, number)
                 self.landed_at = time.monotonic()
+                self.patience.over()
             except Ending:
                 raise
             except WatlingError as error:
@@ -306,7 +308,7 @@ class Stream:
 
     def _wait(self) -> None:
         """A moment before something is tried again. Raises Ending when the engine stops."""
-        if self.stop.wait(random.uniform(0.5, 1.5)):  # noqa: S311
+        if self.patience.wait(self.stop):
             raise Ending(self.contract.name)
 
     def _forget_settled(self) -> None:
