@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 import time
 import uuid
@@ -56,6 +55,7 @@ from watling.lake.state import (
 from watling.lake.tables import ensure_quarantine_table, ensure_stream_table
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
+from watling.ops.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -351,7 +351,7 @@ def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -
     Raises:
         LakeUnreachable: `stop` was set while the catalog was away.
     """
-    wait = BACKOFF_FIRST_S
+    patience = Patience(BACKOFF_FIRST_S, BACKOFF_LAST_S)
     tries = 0
     while True:
         try:
@@ -373,13 +373,12 @@ def attempt(table: Table, build: Build, commit_id: str, stop: threading.Event) -
                 raise LakeError(f"table {'.'.join(table.name())}: a file it needs cannot be read: {error}") from error
             if not conflict:
                 log.warning("commit to %s did not answer, trying again: %s", ".".join(table.name()), error)
-            if stop.wait(wait * random.uniform(0.5, 1.5)):  # noqa: S311
+            if patience.wait(stop):
                 if not conflict:
                     raise LakeUnreachable(
                         f"table {'.'.join(table.name())}: the catalog did not answer: {error}"
                     ) from error
                 time.sleep(BACKOFF_FIRST_S)
-            wait = min(wait * 2, BACKOFF_LAST_S)
 
 
 def committed(table: Table, commit_id: str) -> bool:

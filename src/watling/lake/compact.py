@@ -8,7 +8,6 @@ replaces is no longer live.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from watling.lake.commit import CLAIMS, carried_on
 from watling.lake.state import STATE
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
+from watling.ops.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ MIN_FILES = 8
 MAX_ROWS = 120_000  # of one merge: bounds its memory, 0.6 KB a row of vehicle (docs/decisions/0007-memory.md)
 TIER = 4.0  # files within this factor of each other are of one size
 TRIES = 8
+PAUSES_S = (0.05, 2.0)  # between tries: the first, the longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def replace_files(
     New files of an attempt that did not end in a commit are left to orphan removal.
     """
     paths = {f.file_path for f in old}
-    for attempt in range(TRIES):
+    patience = Patience(*PAUSES_S)
+    for _ in range(TRIES):
         live = {t.file.file_path for t in table.scan().plan_files()}
         if not paths <= live:
             return False
@@ -126,7 +128,7 @@ def replace_files(
             transaction.commit_transaction()
             return True
         except (CommitFailedException, ValidationException):
-            stop.wait(min(0.05 * 2**attempt, 2.0) * random.uniform(0.5, 1.5))  # noqa: S311
+            patience.wait(stop)
             table.refresh()
     log.info("replacing files of %s gave up after %d conflicts", ".".join(table.name()), TRIES)
     return False

@@ -8,7 +8,6 @@ quarantine. A death between the two is found by the next replay: what stands in 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import uuid
 from collections import Counter
@@ -40,6 +39,7 @@ from watling.lake.state import STATE, StreamState, dump_state, read_state
 from watling.lake.tables import QUARANTINE, ensure_stream_table, load_table
 from watling.lake.write import write_rows
 from watling.ops.failpoints import failpoint
+from watling.ops.patience import Patience
 from watling.pipeline.split import split
 from watling.pipeline.surely import shape_surely
 from watling.pipeline.transforms import deduplicate
@@ -47,6 +47,7 @@ from watling.pipeline.transforms import deduplicate
 log = logging.getLogger(__name__)
 
 TRIES = 20
+PAUSES_S = (0.05, 1.0)  # between tries: the first, the longest
 PLACE = ["_kafka_generation", "_kafka_partition", "_kafka_offset"]
 Place = tuple[int, int, int]
 
@@ -199,7 +200,8 @@ def _land(
         return set(), duplicates, beside
     seen_files: set[str] = set()
     recent = _ids_near(table, contract, good, seen_files)
-    for attempt in range(TRIES):
+    patience = Patience(*PAUSES_S)
+    for _ in range(TRIES):
         judged = deduplicate.step(good, contract, recent)
         keep = judged.filter(pc.is_null(judged["_reason"]))
         duplicates = set(_places(judged)) - set(_places(keep))
@@ -219,7 +221,7 @@ def _land(
             append(table, files, {STATE: dump_state(state), REPLAY: done.replay_id})
             return set(_places(keep)), duplicates, beside
         except CommitFailedException:
-            stop.wait(min(0.05 * 2**attempt, 1.0) * random.uniform(0.5, 1.5))  # noqa: S311
+            patience.wait(stop)
             table.refresh()
             beside |= _landed_already(table, fresh)
             good = _without(good, beside)

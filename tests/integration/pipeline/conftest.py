@@ -94,9 +94,15 @@ class City:
 
     def settled(self, stream: str) -> int:
         """Records of the stream that its table has settled; 0 before there is one."""
-        if load_table(open_catalog(self.settings), self.settings, stream) is None:
-            return 0
-        return sum(state.next - state.first for _, _, state in self.state(stream).each())
+        return sum(state.next - state.first for _, _, state in self._begun(stream).each())
+
+    def landed(self, stream: str = "vehicle") -> int:
+        """Rows that the stream's table says it landed; 0 before there is one."""
+        return self._begun(stream).total("landed")
+
+    def _begun(self, stream: str) -> StreamState:
+        loaded = load_table(open_catalog(self.settings), self.settings, stream)
+        return StreamState() if loaded is None else read_state(loaded)
 
     def places(self, stream: str) -> list[tuple[int, int, int]]:
         """(generation, partition, offset) of every row of the stream, in its table and in quarantine, sorted."""
@@ -140,9 +146,8 @@ def event(number: int, vehicle: int | None = None, **more: Any) -> bytes:
 @pytest.fixture
 def make_city(kafka: Settings, tmp_path: Path) -> Any:
     def make(*streams: str, partitions: int = 3, catalog: Mapping[str, str] | None = None, **environment: str) -> City:
-        if (
-            catalog is None and os.environ.get("WATLING_TEST_LAKE") == "s3"
-        ):  # `make soak` runs these tests on a store too
+        # `make soak` runs these tests on a store too
+        if catalog is None and os.environ.get("WATLING_TEST_LAKE") == "s3":
             from tests.integration.s3.server import shared
 
             catalog = shared(tmp_path / "store").catalog(tmp_path / "home")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from tests.integration.pipeline.test_exactly_once import city_total, mixed
+from tests.integration.pipeline.test_exactly_once import mixed
 from tests.integration.spark.conftest import SparkCity
 from watling.ops import progress
 
@@ -35,7 +35,7 @@ def test_ctrl_c_ends_it_in_order(city: SparkCity) -> None:
     city.send("vehicle", mixed(500))
     process = start(city, "--master", "local[2]")
     try:
-        assert wait_until(lambda: city_total(city) == 500 or process.poll() is not None, 180)
+        assert wait_until(lambda: city.landed() == 500 or process.poll() is not None, 180)
         assert process.poll() is None, process.communicate()
 
         def told() -> Any:

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.conftest import wait_until
-from tests.integration.pipeline.test_exactly_once import city_total, mixed
+from tests.integration.pipeline.test_exactly_once import mixed
 from tests.integration.spark.conftest import SparkCity
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -44,7 +44,7 @@ def test_a_dead_jvm_ends_the_run_with_a_message(city: SparkCity) -> None:
     city.send("vehicle", mixed(200))
     process = city.start_spark(once=False)
     try:
-        assert wait_until(lambda: city_total(city) == 200 or process.poll() is not None, 180)
+        assert wait_until(lambda: city.landed() == 200 or process.poll() is not None, 180)
         for child in psutil.Process(process.pid).children():
             if "java" in child.name():
                 child.kill()

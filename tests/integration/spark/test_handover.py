@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.integration.pipeline.conftest import event
-from tests.integration.pipeline.test_exactly_once import city_total, mixed
+from tests.integration.pipeline.test_exactly_once import mixed
 from tests.integration.s3.server import shared
 from tests.integration.spark.conftest import Background, SparkCity
 from watling.errors import UsageError
@@ -70,7 +70,7 @@ def test_embedded_is_refused_while_spark_writes_and_fences_it_by_take_over(city:
     city.send("vehicle", mixed(200))
     spark = Background(city)
     try:
-        assert wait_until(lambda: city_total(city) == 200 or spark.result is not None, 120), spark.result
+        assert wait_until(lambda: city.landed() == 200 or spark.result is not None, 120), spark.result
         assert spark.result is None
         assert "spark engine on" in city.drain(expect=2)["message"]
         assert any(t["vehicle"]["landed"] == 200 for t in spark.told) or wait_until(
@@ -93,7 +93,7 @@ def test_spark_is_refused_while_embedded_writes_and_fences_it_by_take_over(city:
     city.send("vehicle", mixed(200))
     embedded = city.start(once=False)
     try:
-        assert wait_until(lambda: city_total(city) == 200, 120)
+        assert wait_until(lambda: city.landed() == 200, 120)
         with pytest.raises(UsageError, match=f"pid {embedded.pid}"):
             city.land()
         assert city.land(take_over=True).error is None
@@ -111,7 +111,7 @@ def test_a_stop_finishes_the_batch_in_hand(city: SparkCity) -> None:
     """A stop must end within the batch, commit it, and leave nothing for the next start to repair."""
     city.send("vehicle", mixed(2000))
     spark = Background(city)
-    assert wait_until(lambda: city_total(city) > 0 or spark.result is not None, 120)
+    assert wait_until(lambda: city.landed() > 0 or spark.result is not None, 120)
     city.send("vehicle", mixed(500, first=2000))
     time.sleep(1)
     report = spark.end()

@@ -11,7 +11,6 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.conftest import wait_until
 from tests.integration.pipeline.conftest import event
-from tests.integration.pipeline.test_exactly_once import city_total
 from tests.integration.spark.conftest import Background, SparkCity
 from watling.errors import WatlingError
 
@@ -59,7 +58,7 @@ def test_a_topic_made_anew_while_it_is_read_stops_the_stream(city: SparkCity) ->
     """A topic under the same name must not be read on as if it were the old one."""
     city.send("vehicle", [event(n) for n in range(60)])
     spark = Background(city)
-    assert wait_until(lambda: city_total(city) == 60 or spark.result is not None, 120)
+    assert wait_until(lambda: city.landed() == 60 or spark.result is not None, 120)
     city.remake_topic("vehicle")
     city.send("vehicle", [event(n) for n in range(1000, 1100)])
     try:
@@ -68,7 +67,7 @@ def test_a_topic_made_anew_while_it_is_read_stops_the_stream(city: SparkCity) ->
         result = spark.end()
     said = result.message if isinstance(result, WatlingError) else str(result.streams["vehicle"].error)
     assert "made again" in said or "--accept-new-topic" in said
-    assert city_total(city) == 60
+    assert city.landed() == 60
 
 
 def test_a_partition_added_while_running_is_read_from_its_start(city: SparkCity) -> None:
@@ -77,13 +76,13 @@ def test_a_partition_added_while_running_is_read_from_its_start(city: SparkCity)
     city.send("vehicle", [event(n) for n in range(50)])
     spark = Background(city)
     try:
-        assert wait_until(lambda: city_total(city) == 50 or spark.result is not None, 120)
+        assert wait_until(lambda: city.landed() == 50 or spark.result is not None, 120)
         admin_client = client(city)
         for future in admin_client.create_partitions([NewPartitions(topic, 5)]).values():
             future.result(30)
         time.sleep(1)
         city.send("vehicle", [event(n) for n in range(50, 90)], partition=4)
-        assert wait_until(lambda: city_total(city) == 90 or spark.result is not None, 120), spark.result
+        assert wait_until(lambda: city.landed() == 90 or spark.result is not None, 120), spark.result
     finally:
         report = spark.end()
     assert not report.failed

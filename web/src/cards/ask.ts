@@ -61,23 +61,22 @@ export interface IncidentPast {
 }
 
 const part = encodeURIComponent;
-const get = <T>(path: string, signal: AbortSignal): Promise<T> => read<T>(path, signal);
 
 export function vehicleHistory(id: string, from: number, to: number, limit: number, signal: AbortSignal) {
-  return get<VehicleHistory>(`/api/vehicles/${part(id)}/history?from=${from}&to=${to}&limit=${limit}`, signal);
+  return read<VehicleHistory>(`/api/vehicles/${part(id)}/history?from=${from}&to=${to}&limit=${limit}`, signal);
 }
 
 export function landedRecord(id: string, stream: string, partition: number, offset: number, signal: AbortSignal) {
   const where = new URLSearchParams({ stream, partition: String(partition), offset: String(offset) });
-  return get<Landed>(`/api/vehicles/${part(id)}/record?${where}`, signal);
+  return read<Landed>(`/api/vehicles/${part(id)}/record?${where}`, signal);
 }
 
 /** Pictures with event time before that moment, newest first. */
 export function cameraPictures(id: string, before: number | null, limit: number, signal: AbortSignal) {
   const where = new URLSearchParams({ limit: String(limit), ...(before === null ? {} : { before: String(before) }) });
-  return get<{ pictures: readonly Picture[] }>(`/api/cameras/${part(id)}/pictures?${where}`, signal);
+  return read<{ pictures: readonly Picture[] }>(`/api/cameras/${part(id)}/pictures?${where}`, signal);
 }
 
 export function incidentPast(id: string, signal: AbortSignal) {
-  return get<IncidentPast>(`/api/incidents/${part(id)}`, signal);
+  return read<IncidentPast>(`/api/incidents/${part(id)}`, signal);
 }
